@@ -1,0 +1,1 @@
+"""Measures loomdb against other builders of approximate nearest neighbor indexes."""

@@ -1,0 +1,2 @@
+//! The loomdb command.
+fn main() {}

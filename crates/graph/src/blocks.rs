@@ -1,0 +1,204 @@
+//! A table of equal rows that grows while others read older versions of it.
+//!
+//! The base is one piece, as a bulk build or a file made it; what comes later lies in blocks of
+//! a power of two rows. A clone is a version: it shares the pieces and never changes.
+
+use std::sync::Arc;
+
+use crate::aligned::Aligned;
+
+/// The size that a block of rows aims at.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// A version of a growing table of rows of `stride` elements.
+#[derive(Debug)]
+pub(crate) struct Blocks<T> {
+    stride: usize,
+    len: usize,
+    base: Arc<Aligned<T>>,
+    base_len: usize,
+    blocks: Vec<Arc<Aligned<T>>>,
+    shift: u32,
+}
+
+impl<T> Clone for Blocks<T> {
+    fn clone(&self) -> Self {
+        Self { base: Arc::clone(&self.base), blocks: self.blocks.clone(), ..*self }
+    }
+}
+
+impl<T: Default> Blocks<T> {
+    /// A table whose first rows are `base`.
+    pub(crate) fn new(stride: usize, base: Aligned<T>) -> Self {
+        let base_len = base.len() / stride;
+        let rows = (BLOCK_BYTES / size_of::<T>() / stride).clamp(1, 1 << 14);
+        Self {
+            stride,
+            len: base_len,
+            base: Arc::new(base),
+            base_len,
+            blocks: Vec::new(),
+            shift: rows.ilog2(),
+        }
+    }
+
+    /// Makes later blocks hold `rows` rows, a power of two.
+    pub(crate) fn block_rows(mut self, rows: usize) -> Self {
+        assert!(self.blocks.is_empty() && rows.is_power_of_two());
+        self.shift = rows.ilog2();
+        self
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// One row.
+    #[inline]
+    pub(crate) fn row(&self, row: usize) -> &[T] {
+        if row < self.base_len {
+            return &self.base[row * self.stride..][..self.stride];
+        }
+        let row = row - self.base_len;
+        let place = row & ((1 << self.shift) - 1);
+        &self.blocks[row >> self.shift][place * self.stride..][..self.stride]
+    }
+
+    /// The pieces in order, each with the number of its first row; rows of other versions that
+    /// lie behind the end of this one are cut off.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, &[T])> {
+        let base = (0, &self.base[..]);
+        let blocks = self.blocks.iter().enumerate().map(|(index, block)| {
+            let first = self.base_len + (index << self.shift);
+            (first, &block[..])
+        });
+        std::iter::once(base).chain(blocks).filter_map(|(first, elements)| {
+            let rows = (elements.len() / self.stride).min(self.len.saturating_sub(first));
+            (rows > 0).then(|| (first, &elements[..rows * self.stride]))
+        })
+    }
+
+    /// Bytes held by this version.
+    pub(crate) fn bytes(&self) -> usize {
+        let elements = self.base.len() + self.blocks.iter().map(|block| block.len()).sum::<usize>();
+        elements * size_of::<T>()
+    }
+
+    fn rows_per_block(&self) -> usize {
+        1 << self.shift
+    }
+
+    /// Rows that the blocks of this version have room for.
+    fn allotted(&self) -> usize {
+        self.base_len + self.blocks.len() * self.rows_per_block()
+    }
+}
+
+impl<T: Default + Clone> Blocks<T> {
+    /// Appends rows of plain values. A partly filled last block is copied when another version
+    /// shares it, so that no version ever sees a row change.
+    pub(crate) fn append(&mut self, mut values: &[T]) {
+        while !values.is_empty() {
+            if self.len == self.allotted() {
+                let elements = self.rows_per_block() * self.stride;
+                let capacity = elements.min(values.len().max(elements / 8));
+                self.blocks.push(Arc::new(Aligned::with_capacity(capacity)));
+            }
+            let room = (self.allotted() - self.len) * self.stride;
+            let (fitting, rest) = values.split_at(room.min(values.len()));
+            let used = (self.len - self.base_len) % self.rows_per_block() * self.stride;
+            let last = self.blocks.last_mut().expect("a block with room was made above");
+            let block = Arc::make_mut(last);
+            debug_assert_eq!(block.len(), used);
+            block.extend(fitting.iter().cloned());
+            self.len += fitting.len() / self.stride;
+            values = rest;
+        }
+    }
+}
+
+impl<T: Default + Copy> Blocks<T> {
+    /// Puts row `order[i]` at place `i`, in place: a copy would double the memory of a build.
+    ///
+    /// # Panics
+    /// When another version shares the rows, when rows were appended, or when `order` is not a
+    /// permutation of the row numbers.
+    pub(crate) fn permute(&mut self, order: &[u32]) {
+        assert!(order.len() == self.len && self.blocks.is_empty(), "one place for each row");
+        let values = Arc::get_mut(&mut self.base).expect("no other version shares the rows");
+        let stride = self.stride;
+        let mut is_placed = vec![false; order.len()];
+        let mut held = vec![T::default(); stride];
+        for start in 0..order.len() {
+            if is_placed[start] {
+                continue;
+            }
+            held.copy_from_slice(&values[start * stride..][..stride]);
+            let mut place = start;
+            loop {
+                is_placed[place] = true;
+                let source = order[place] as usize;
+                if source == start {
+                    break;
+                }
+                assert!(!is_placed[source], "row {source} has two places");
+                values.copy_within(source * stride..(source + 1) * stride, place * stride);
+                place = source;
+            }
+            values[place * stride..][..stride].copy_from_slice(&held);
+        }
+    }
+}
+
+impl<T: Default> Blocks<T> {
+    /// Appends `rows` rows of default values in whole blocks that later versions share: for
+    /// elements that are written through a shared reference.
+    pub(crate) fn grow(&mut self, rows: usize) {
+        self.len += rows;
+        while self.allotted() < self.len {
+            let elements = self.rows_per_block() * self.stride;
+            let block = std::iter::repeat_with(T::default).take(elements).collect();
+            self.blocks.push(Arc::new(block));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Blocks;
+    use crate::aligned::Aligned;
+
+    #[test]
+    fn versions_do_not_change() {
+        let mut table = Blocks::new(3, (0..6).collect::<Aligned<u32>>());
+        let mut versions = vec![table.clone()];
+        let mut next = 6;
+        for rows in [1, 2, 5, 40_000, 1] {
+            let values: Vec<u32> = (next..next + 3 * rows).collect();
+            next += 3 * rows;
+            table.append(&values);
+            versions.push(table.clone());
+        }
+        for version in &versions {
+            for row in 0..version.len() {
+                let first = 3 * row as u32;
+                assert_eq!(version.row(row), [first, first + 1, first + 2]);
+            }
+            let joined: Vec<u32> = version.pieces().flat_map(|(_, piece)| piece.to_vec()).collect();
+            assert_eq!(joined.len(), 3 * version.len());
+            assert!(joined.iter().enumerate().all(|(index, value)| *value == index as u32));
+        }
+    }
+
+    #[test]
+    fn permute_moves_each_row_once() {
+        let mut table = Blocks::new(2, (0..10).collect::<Aligned<u32>>());
+        table.permute(&[3, 1, 4, 2, 0]);
+        let rows: Vec<u32> = (0..5).map(|row| table.row(row)[0] / 2).collect();
+        assert_eq!(rows, [3, 1, 4, 2, 0]);
+    }
+}

@@ -1,0 +1,113 @@
+//! Exact candidates from all pairs of rows.
+//!
+//! The rows are cut into blocks, and each pair of blocks is a tile of a matrix product. Its
+//! distances are offered to the rows of both blocks, so each pair of rows is computed once.
+//! Blocks have their own lists behind a lock; what a list keeps does not depend on the order of
+//! the tiles.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::candidates::{Candidates, Lists};
+use super::link::Members;
+use crate::Error;
+use crate::nearest::Nearest;
+use crate::panel::{Panel, Tile, centre};
+use crate::progress::{Observer, Phase, check_canceled};
+use crate::space::Space;
+
+/// Nearest rows that become candidates (K in `docs/batch-construction.md`).
+const KEEP: usize = 48;
+
+/// Rows of a block: a tile of two blocks fits a usual second-level cache.
+const BLOCK_ROWS: usize = 384;
+
+/// The nearest members of each member.
+pub(super) fn candidates(
+    space: &Space,
+    members: &Members,
+    observer: &dyn Observer,
+) -> Result<Candidates, Error> {
+    let rows = members.len();
+    let pairs = AllPairs::new(space, members);
+    let blocks = rows.div_ceil(BLOCK_ROWS);
+    // Diagonal by diagonal, so that neighboring tasks lock different blocks.
+    let tiles: Vec<(usize, usize)> =
+        (0..blocks).flat_map(|apart| (apart..blocks).map(move |row| (row, row - apart))).collect();
+    let finished = AtomicUsize::new(0);
+    tiles.par_iter().try_for_each_init(Tile::default, |tile, &(row, column)| {
+        check_canceled(observer)?;
+        pairs.offer(tile, row, column);
+        let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
+        observer.progress(Phase::Candidates, finished, tiles.len());
+        Ok(())
+    })?;
+    Ok(pairs.into_candidates(members))
+}
+
+struct AllPairs<'a> {
+    space: &'a Space,
+    panel: Panel,
+    /// The nearest of the rows of each block, called by their places.
+    blocks: Vec<Mutex<Nearest>>,
+}
+
+impl<'a> AllPairs<'a> {
+    fn new(space: &'a Space, members: &Members) -> Self {
+        let rows = members.len();
+        let mut panel = Panel::default();
+        let nodes = || (0..rows).map(|place| members.node(place));
+        panel.fill(space, nodes(), &centre(space, nodes()));
+        let lists = |first| {
+            let rows = BLOCK_ROWS.min(rows - first);
+            Mutex::new(Nearest::new(rows, KEEP.min(panel.len()).max(1)))
+        };
+        let blocks = (0..rows).step_by(BLOCK_ROWS).map(lists).collect();
+        Self { space, panel, blocks }
+    }
+
+    fn rows(&self, block: usize) -> Range<usize> {
+        let first = block * BLOCK_ROWS;
+        first..(first + BLOCK_ROWS).min(self.panel.len())
+    }
+
+    /// Offers the distances between two blocks, `row` not before `column`, to both.
+    fn offer(&self, tile: &mut Tile, row: usize, column: usize) {
+        let kernels = self.space.kernels();
+        let (rows, columns) = (self.rows(row), self.rows(column));
+        let (first_row, first_column) = (rows.start as u32, columns.start as u32);
+        tile.compute((&self.panel, rows), (&self.panel, columns));
+        // The lower block first, so that no two tasks wait for each other.
+        let mut column_lists = lock(&self.blocks[column]);
+        if row == column {
+            tile.offer_within(kernels, &mut column_lists, 0, first_row);
+        } else {
+            let mut row_lists = lock(&self.blocks[row]);
+            let to_rows = (&mut *row_lists, first_row);
+            tile.offer_to_both(kernels, to_rows, (&mut column_lists, first_column));
+        }
+    }
+
+    fn into_candidates(self, members: &Members) -> Candidates {
+        let rows = self.panel.len();
+        let mut candidates = Candidates::new(rows, KEEP, Lists::One);
+        candidates.computed = (rows * rows.saturating_sub(1) / 2) as u64;
+        let slots = candidates.slots().par_chunks_mut(BLOCK_ROWS * KEEP);
+        self.blocks.into_par_iter().zip(slots).for_each(|(block, slots)| {
+            let mut lists = block.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            for (row, slots) in slots.chunks_mut(KEEP).enumerate() {
+                for (slot, near) in slots.iter_mut().zip(lists.sorted(row)) {
+                    *slot = members.node(near.node() as usize);
+                }
+            }
+        });
+        candidates
+    }
+}
+
+fn lock(lists: &Mutex<Nearest>) -> std::sync::MutexGuard<'_, Nearest> {
+    lists.lock().expect("no task panics while it holds lists")
+}

@@ -1,0 +1,66 @@
+//! The candidates of each member of a level: nodes that may become its neighbors.
+//!
+//! A member may be in several lists (one for each leaf that it lies in). Lists hold node numbers
+//! without distances: those are measured again, unrounded, when the lists are joined.
+
+/// No candidate.
+const NONE: u32 = u32::MAX;
+
+/// Candidate lists of equal length, and which of them belong to a member.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    per_list: usize,
+    nodes: Vec<u32>,
+    lists: Lists,
+    /// Distances that were computed to find them.
+    pub computed: u64,
+}
+
+/// The lists of each member, by the place of the member.
+#[derive(Debug)]
+pub(super) enum Lists {
+    /// One list for each member, in order.
+    One,
+    /// The lists of place `p` are `lists[ends[p - 1]..ends[p]]`.
+    Many {
+        ends: Vec<u32>,
+        lists: Vec<u32>,
+    },
+}
+
+impl Candidates {
+    /// Room for `lists` lists of `per_list` nodes.
+    pub(super) fn new(lists: usize, per_list: usize, owners: Lists) -> Self {
+        Self { per_list, nodes: vec![NONE; lists * per_list], lists: owners, computed: 0 }
+    }
+
+    /// All slots, list after list, to be filled from the front of each list.
+    pub(super) fn slots(&mut self) -> &mut [u32] {
+        &mut self.nodes
+    }
+
+    pub(super) fn per_list(&self) -> usize {
+        self.per_list
+    }
+
+    /// Puts the candidates of the member at `place` into `found`, ascending, each once.
+    pub(super) fn of(&self, place: usize, found: &mut Vec<u32>) {
+        found.clear();
+        match &self.lists {
+            Lists::One => found.extend(self.list(place)),
+            Lists::Many { ends, lists } => {
+                let start = place.checked_sub(1).map_or(0, |before| ends[before]);
+                for &list in &lists[start as usize..ends[place] as usize] {
+                    found.extend(self.list(list as usize));
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+    }
+
+    fn list(&self, list: usize) -> impl Iterator<Item = u32> + '_ {
+        let slots = &self.nodes[list * self.per_list..][..self.per_list];
+        slots.iter().copied().take_while(|node| *node != NONE)
+    }
+}

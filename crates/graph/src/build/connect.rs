@@ -1,0 +1,162 @@
+//! Every node is reachable from the entry point on level 0: the invariant, and how it is kept.
+//!
+//! A tree of links spans the graph, rooted at the entry point. A bulk build finds it by one walk
+//! and adds a link for each node that the walk missed. Inserts keep it: a new node hangs below
+//! one of its neighbors, and a prune never drops a link of the tree.
+
+use std::collections::VecDeque;
+
+use crate::candidate::Candidate;
+use crate::graph::Graph;
+use crate::progress::{Observer, Phase};
+use crate::search::Scratch;
+
+use super::BuildStats;
+
+/// No parent: the root, or a node that is not in the tree yet.
+const NONE: u32 = u32::MAX;
+
+/// Beam width of the search for a node that an unreached one can hang below.
+const ANCHOR_EF: usize = 64;
+
+/// The tree that spans a graph, for inserts.
+#[derive(Debug, Default)]
+pub(crate) struct Growth {
+    /// The node that each node hangs below; empty while it is not known.
+    parents: Vec<u32>,
+    child_counts: Vec<u16>,
+    /// The number of nodes of the newest version.
+    pub(super) newest: usize,
+}
+
+impl Growth {
+    /// The tree of a graph of `nodes` nodes that was loaded, to be found when it is needed.
+    pub(crate) fn unknown(nodes: usize) -> Self {
+        Self { newest: nodes, ..Self::default() }
+    }
+
+    /// Whether the tree still has to be found.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.parents.len() < self.newest
+    }
+
+    /// Makes room for more nodes, outside of the tree for now.
+    pub(super) fn grow(&mut self, nodes: usize) {
+        self.parents.resize(nodes, NONE);
+        self.child_counts.resize(nodes, 0);
+    }
+
+    /// Whether `child` hangs below `parent`.
+    pub(super) fn is_child(&self, child: u32, parent: u32) -> bool {
+        self.parents[child as usize] == parent
+    }
+
+    pub(super) fn child_count(&self, node: u32) -> usize {
+        usize::from(self.child_counts[node as usize])
+    }
+
+    /// Hangs `child` below `parent`.
+    pub(super) fn hang(&mut self, child: u32, parent: u32) {
+        self.parents[child as usize] = parent;
+        self.child_counts[parent as usize] += 1;
+    }
+
+    /// A node below `node` that can take another child: the nearest such in the tree.
+    pub(super) fn descend(&self, graph: &Graph, node: u32) -> u32 {
+        let mut pending = VecDeque::from([node]);
+        while let Some(node) = pending.pop_front() {
+            if self.child_count(node) < graph.m {
+                return node;
+            }
+            let links = graph.links.neighbors(node as usize);
+            pending.extend(links.filter(|link| self.is_child(*link, node)));
+        }
+        unreachable!("a tree has leaves")
+    }
+
+    /// Makes `node` the root: the old root hangs below it, and it no longer hangs anywhere.
+    pub(super) fn reroot(&mut self, old: u32, node: u32) {
+        let parent = std::mem::replace(&mut self.parents[node as usize], NONE);
+        if parent != NONE {
+            self.child_counts[parent as usize] -= 1;
+        }
+        self.hang(old, node);
+    }
+}
+
+/// Finds the spanning tree of a graph, adding links where there is none.
+pub(super) fn connect(graph: &Graph, stats: &mut BuildStats, observer: &dyn Observer) -> Growth {
+    let nodes = graph.len();
+    let mut walk = Walk { graph, reached: vec![false; nodes], growth: Growth::unknown(nodes) };
+    walk.growth.grow(nodes);
+    let Some(root) = graph.entry_point else { return walk.growth };
+    walk.from(root, NONE);
+    let mut scratch = Scratch::new();
+    for node in 0..nodes as u32 {
+        if !walk.reached[node as usize] {
+            let parent = walk.anchor(node, &mut scratch);
+            walk.link(parent, node);
+            walk.from(node, parent);
+            stats.reconnected += 1;
+        }
+    }
+    stats.distance_computations += scratch.distance_computations();
+    observer.progress(Phase::Connect, nodes, nodes);
+    walk.growth
+}
+
+struct Walk<'a> {
+    graph: &'a Graph,
+    reached: Vec<bool>,
+    growth: Growth,
+}
+
+impl Walk<'_> {
+    /// Reaches all that can be reached from `start`, depth first: a node of a deep tree has few
+    /// children, so few of its links are fixed.
+    fn from(&mut self, start: u32, parent: u32) {
+        let mut pending = vec![(start, parent)];
+        while let Some((node, parent)) = pending.pop() {
+            if std::mem::replace(&mut self.reached[node as usize], true) {
+                continue;
+            }
+            if parent != NONE {
+                self.growth.hang(node, parent);
+            }
+            let neighbors = self.graph.links.neighbors(node as usize);
+            let unreached = neighbors.filter(|next| !self.reached[*next as usize]);
+            pending.extend(unreached.map(|next| (next, node)));
+        }
+    }
+
+    /// A reached node near `node` that has a slot for another link.
+    fn anchor(&self, node: u32, scratch: &mut Scratch) -> u32 {
+        let mut near: Vec<Candidate> = Vec::new();
+        let query = self.graph.space.query_of(node);
+        self.graph.search_level_0(&query, ANCHOR_EF, scratch, &mut near);
+        let near = near.into_iter().map(Candidate::node);
+        let all = 0..self.graph.len() as u32;
+        // A leaf of the tree always has a slot, so the search over all nodes cannot fail.
+        near.chain(all)
+            .find(|anchor| self.reached[*anchor as usize] && self.has_slot(*anchor))
+            .expect("a tree has leaves")
+    }
+
+    /// Whether a link can be added without dropping one of the tree.
+    fn has_slot(&self, node: u32) -> bool {
+        self.growth.child_count(node) < self.graph.links.max_degree()
+    }
+
+    /// Adds a link, in place of the last one outside of the tree when the list is full.
+    fn link(&self, from: u32, to: u32) {
+        let list = from as usize;
+        if self.graph.links.push(list, to) {
+            return;
+        }
+        let mut links: Vec<u32> = self.graph.links.neighbors(list).collect();
+        let dropped = links.iter().rposition(|link| !self.growth.is_child(*link, from));
+        links.remove(dropped.expect("a node with a slot has a link outside of the tree"));
+        links.push(to);
+        self.graph.links.set(list, links.into_iter());
+    }
+}

@@ -1,0 +1,274 @@
+//! From candidates to links: one prune for each node, reverse links grouped by destination, one
+//! prune for each overfull destination.
+//!
+//! Both steps read a frozen state and write lists that nobody else writes, so there are no locks
+//! and the result does not depend on the number of threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::candidates::Candidates;
+use crate::Error;
+use crate::candidate::Candidate;
+use crate::graph::Graph;
+use crate::params::BuildParams;
+use crate::progress::{Observer, Phase, check_canceled};
+use crate::prune::Prune;
+use crate::random::{Random, hash};
+
+/// Random members that each member considers besides its candidates. One in some hundreds
+/// survives the prune; they join clusters that share no near pair.
+pub(super) const RANDOM_CANDIDATES: usize = 16;
+
+/// The most candidates that are looked at, nearest first.
+const MAX_CANDIDATES: usize = 96;
+
+/// See [`Prune`]: links are kept that the strict rule would drop.
+pub(super) const ALPHA: f32 = 1.2;
+
+/// Members that one task links.
+const CHUNK: usize = 256;
+
+/// What the random choices are for.
+const PURPOSE: u64 = 0x6C69_6E6B;
+
+/// The nodes of a level, ascending; their places are counted from 0.
+#[derive(Clone, Debug)]
+pub(super) enum Members {
+    /// The nodes below this number.
+    All(usize),
+    /// These nodes.
+    Some(Vec<u32>),
+}
+
+impl Members {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(nodes) => nodes.len(),
+        }
+    }
+
+    pub(super) fn node(&self, place: usize) -> u32 {
+        match self {
+            Self::All(_) => place as u32,
+            Self::Some(nodes) => nodes[place],
+        }
+    }
+
+    pub(super) fn place(&self, node: u32) -> usize {
+        match self {
+            Self::All(_) => node as usize,
+            Self::Some(nodes) => nodes.binary_search(&node).expect("links stay on the level"),
+        }
+    }
+}
+
+/// Links the levels of a graph that has none.
+pub(super) struct Linker<'a> {
+    graph: &'a Graph,
+    params: &'a BuildParams,
+    observer: &'a dyn Observer,
+    prune: Prune<'a>,
+    computed: u64,
+}
+
+/// The links that some members chose, one list after the other.
+struct Chosen {
+    degrees: Vec<u16>,
+    links: Vec<Candidate>,
+    computed: u64,
+}
+
+/// Memory that the members of one task share.
+#[derive(Default)]
+pub(super) struct Work {
+    pub nodes: Vec<u32>,
+    distances: Vec<f32>,
+    pub candidates: Vec<Candidate>,
+    pub kept: Vec<Candidate>,
+    /// Distances computed.
+    pub computed: u64,
+}
+
+impl<'a> Linker<'a> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        params: &'a BuildParams,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        let prune = Prune::new(&graph.space, ALPHA);
+        Self { graph, params, observer, prune, computed: 0 }
+    }
+
+    /// Distances computed, those of the candidates included.
+    pub(super) fn computed(&self) -> u64 {
+        self.computed
+    }
+
+    /// Links the members of a level with each other.
+    pub(super) fn link(
+        &mut self,
+        level: u8,
+        members: &Members,
+        candidates: Candidates,
+    ) -> Result<(), Error> {
+        self.computed += candidates.computed;
+        let chosen = self.choose(level, members, &candidates)?;
+        drop(candidates);
+        self.computed += chosen.iter().map(|chunk| chunk.computed).sum::<u64>();
+        check_canceled(self.observer)?;
+        let reverse = Reverse::group(members, &chosen);
+        self.computed += self.apply(level, members, &chosen, &reverse);
+        Ok(())
+    }
+
+    /// Lets each member choose among its candidates.
+    fn choose(
+        &self,
+        level: u8,
+        members: &Members,
+        candidates: &Candidates,
+    ) -> Result<Vec<Chosen>, Error> {
+        let max_degree = self.params.max_degree(level);
+        let finished = AtomicUsize::new(0);
+        let chunks = (0..members.len()).into_par_iter().step_by(CHUNK);
+        let choose = |work: &mut Work, first: usize| {
+            check_canceled(self.observer)?;
+            let places = first..(first + CHUNK).min(members.len());
+            let mut chosen =
+                Chosen { degrees: Vec::with_capacity(CHUNK), links: Vec::new(), computed: 0 };
+            for place in places.clone() {
+                candidates.of(place, &mut work.nodes);
+                self.add_random(level, members, place, &mut work.nodes);
+                work.measure(self.graph, members.node(place));
+                work.select(&self.prune, max_degree);
+                chosen.degrees.push(work.kept.len() as u16);
+                chosen.links.extend_from_slice(&work.kept);
+            }
+            chosen.links.shrink_to_fit();
+            chosen.computed = std::mem::take(&mut work.computed);
+            let finished = finished.fetch_add(places.len(), Ordering::Relaxed) + places.len();
+            if level == 0 {
+                self.observer.progress(Phase::Prune, finished, members.len());
+            }
+            Ok(chosen)
+        };
+        chunks.map_init(Work::default, choose).collect()
+    }
+
+    fn add_random(&self, level: u8, members: &Members, place: usize, nodes: &mut Vec<u32>) {
+        let seed = hash(self.params.seed ^ PURPOSE, u64::from(level));
+        let mut random = Random::new(seed, place as u64);
+        let found = nodes.len();
+        for _ in 0..RANDOM_CANDIDATES.min(members.len()) {
+            let node = members.node(random.below(members.len()));
+            let is_new = nodes[..found].binary_search(&node).is_err()
+                && !nodes[found..].contains(&node);
+            if is_new {
+                nodes.push(node);
+            }
+        }
+        let own = members.node(place);
+        nodes.retain(|node| *node != own);
+    }
+
+    /// Writes the list of every member: what it chose, and who chose it.
+    fn apply(&self, level: u8, members: &Members, chosen: &[Chosen], reverse: &Reverse) -> u64 {
+        let max_degree = self.params.max_degree(level);
+        let finished = AtomicUsize::new(0);
+        let apply = |work: &mut Work, (chunk, chosen): (usize, &Chosen)| {
+            let mut links = &chosen.links[..];
+            for (place, degree) in (chunk * CHUNK..).zip(&chosen.degrees) {
+                let (own, behind) = links.split_at(usize::from(*degree));
+                links = behind;
+                work.candidates.clear();
+                work.candidates.extend_from_slice(own);
+                work.join(reverse.of(place));
+                if work.candidates.len() > max_degree {
+                    work.select(&self.prune, max_degree);
+                    std::mem::swap(&mut work.candidates, &mut work.kept);
+                }
+                let (table, list) = self.graph.list(members.node(place), level);
+                table.set(list, work.candidates.iter().map(|link| link.node()));
+            }
+            let finished = finished.fetch_add(1, Ordering::Relaxed) * CHUNK;
+            if level == 0 {
+                self.observer.progress(Phase::Backlinks, finished, members.len());
+            }
+            std::mem::take(&mut work.computed)
+        };
+        chosen.par_iter().enumerate().map_init(Work::default, |work, item| apply(work, item)).sum()
+    }
+}
+
+impl Work {
+    /// Turns the nodes into candidates of `node`, nearest first, the farthest cut off.
+    pub(super) fn measure(&mut self, graph: &Graph, node: u32) {
+        self.distances.clear();
+        self.distances.resize(self.nodes.len(), 0.0);
+        graph.space.distances(&graph.space.query_of(node), &self.nodes, &mut self.distances);
+        self.computed += self.nodes.len() as u64;
+        self.candidates.clear();
+        let pairs = self.nodes.iter().zip(&self.distances);
+        self.candidates.extend(pairs.map(|(node, distance)| Candidate::new(*distance, *node)));
+        self.candidates.sort_unstable();
+        self.candidates.truncate(MAX_CANDIDATES);
+    }
+
+    /// Keeps the neighbors that the rule selects.
+    fn select(&mut self, prune: &Prune<'_>, max_degree: usize) {
+        self.kept.clear();
+        self.computed += prune.select(&self.candidates, max_degree, &mut self.kept);
+    }
+
+    /// Adds links that are not there yet, and restores the order.
+    fn join(&mut self, others: &[Candidate]) {
+        let own = self.candidates.len();
+        for other in others {
+            let is_new = self.candidates[..own].iter().all(|link| link.node() != other.node());
+            if is_new {
+                self.candidates.push(*other);
+            }
+        }
+        self.candidates.sort_unstable();
+    }
+}
+
+/// Reverse links grouped by destination.
+struct Reverse {
+    /// The links to place `p` are `sources[ends[p - 1]..ends[p]]`.
+    ends: Vec<u32>,
+    sources: Vec<Candidate>,
+}
+
+impl Reverse {
+    fn group(members: &Members, chosen: &[Chosen]) -> Self {
+        let mut starts = vec![0_u32; members.len() + 1];
+        for link in chosen.iter().flat_map(|chunk| &chunk.links) {
+            starts[members.place(link.node()) + 1] += 1;
+        }
+        for place in 1..starts.len() {
+            starts[place] += starts[place - 1];
+        }
+        let mut sources = vec![Candidate::LAST; starts[members.len()] as usize];
+        for (chunk, chosen) in chosen.iter().enumerate() {
+            let mut links = chosen.links.iter();
+            for (place, degree) in (chunk * CHUNK..).zip(&chosen.degrees) {
+                for link in links.by_ref().take(usize::from(*degree)) {
+                    let next = &mut starts[members.place(link.node())];
+                    sources[*next as usize] = Candidate::new(link.distance(), members.node(place));
+                    *next += 1;
+                }
+            }
+        }
+        starts.pop();
+        Self { ends: starts, sources }
+    }
+
+    fn of(&self, place: usize) -> &[Candidate] {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.sources[start as usize..self.ends[place] as usize]
+    }
+}

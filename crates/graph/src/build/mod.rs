@@ -1,0 +1,180 @@
+//! Building a graph from a batch of rows.
+//!
+//! A bulk build reads in this file from top to bottom: collapse duplicates, find candidates for
+//! every node (`all_pairs` or `partition`), order the nodes by their cells, link each level
+//! (`link`: candidates, one prune for each node, grouped backlinks, one prune for each overfull
+//! destination), choose the entry point once, and make sure that every node can be reached
+//! (`connect`). `insert` extends a graph by chunks with the same primitives. `plan` picks.
+
+mod all_pairs;
+mod candidates;
+mod connect;
+mod duplicates;
+mod insert;
+mod levels;
+mod link;
+mod partition;
+mod plan;
+
+pub(crate) use connect::Growth;
+pub use plan::plan;
+
+use std::sync::{Arc, Mutex};
+
+use crate::graph::Graph;
+use crate::limits::MAX_ROWS;
+use crate::params::{BuildParams, Strategy};
+use crate::progress::{Observer, Workers, check_canceled};
+use crate::space::Space;
+use crate::{Error, Metric, Vectors};
+use candidates::Candidates;
+use link::{Linker, Members};
+
+/// What a build made.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The graph; its nodes are in an order of their own.
+    pub graph: Graph,
+    /// The row of the input that each node came from.
+    pub order: Vec<u32>,
+    /// What it cost.
+    pub stats: BuildStats,
+}
+
+/// What a build cost, in figures that do not depend on the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildStats {
+    /// The strategy that was used.
+    pub strategy: Strategy,
+    /// Pairs of rows whose distance was computed, by tiles or one by one.
+    pub distance_computations: u64,
+    /// Rows that are byte for byte equal to an earlier one.
+    pub duplicates: usize,
+    /// Nodes that no walk reached before a link was added for them.
+    pub reconnected: usize,
+}
+
+impl BuildStats {
+    fn new(strategy: Strategy) -> Self {
+        Self { strategy, distance_computations: 0, duplicates: 0, reconnected: 0 }
+    }
+}
+
+/// Builds the graph of `vectors`, on the threads of `workers`.
+///
+/// # Errors
+/// [`Error::InvalidParameter`], [`Error::ZeroVector`] under cosine, [`Error::TooManyRows`],
+/// [`Error::Canceled`] when the observer asks.
+pub fn build(
+    vectors: Vectors,
+    metric: Metric,
+    params: &BuildParams,
+    workers: &Workers,
+    observer: &dyn Observer,
+) -> Result<Build, Error> {
+    params.validate()?;
+    if vectors.len() > MAX_ROWS {
+        return Err(Error::TooManyRows { rows: vectors.len() });
+    }
+    match plan(vectors.len(), params.strategy) {
+        Strategy::Insert { chunk } => {
+            insert::build(vectors, metric, chunk, params, (workers, observer))
+        }
+        strategy => {
+            let space = Space::new(metric, vectors)?;
+            workers.run(|| Bulk { params, strategy, observer }.build(space))
+        }
+    }
+}
+
+/// A build of everything at once.
+struct Bulk<'a> {
+    params: &'a BuildParams,
+    strategy: Strategy,
+    observer: &'a dyn Observer,
+}
+
+impl Bulk<'_> {
+    fn build(&self, mut space: Space) -> Result<Build, Error> {
+        let mut stats = BuildStats::new(self.strategy);
+        let mut groups = duplicates::find(&space);
+        stats.duplicates = groups.duplicates.len();
+        let (candidates, order) = self.candidates(&mut space, &mut groups, &mut stats)?;
+        let unique = space.len() - groups.duplicates.len();
+        let levels = levels::draw(unique, space.len(), self.params);
+        let mut graph = Graph::unlinked(space, &levels, self.params);
+        self.link_levels(&graph, &levels[..unique], candidates, &mut stats)?;
+        graph.entry_point = levels::entry_point(&graph, &levels);
+        groups.link(&graph);
+        let growth = connect::connect(&graph, &mut stats, self.observer);
+        graph.growth = Arc::new(Mutex::new(growth));
+        Ok(Build { graph, order, stats })
+    }
+
+    /// The candidates of level 0 and the order of the nodes: rows that are near each other lie
+    /// near each other, duplicates last. The rows are moved into that order.
+    fn candidates(
+        &self,
+        space: &mut Space,
+        groups: &mut duplicates::Groups,
+        stats: &mut BuildStats,
+    ) -> Result<(Candidates, Vec<u32>), Error> {
+        let unique = groups.unique_rows(space.len());
+        let partition = match self.strategy {
+            Strategy::Partition => {
+                Some(partition::Partition::of(space, unique.clone(), self.params, self.observer)?)
+            }
+            _ => None,
+        };
+        let mut order = partition.as_ref().map_or(unique, partition::Partition::order);
+        groups.append_to(&mut order);
+        space.permute(&order);
+        let unique = Members::All(order.len() - groups.duplicates.len());
+        let candidates = match partition {
+            Some(partition) => {
+                stats.distance_computations += partition.computed();
+                partition.candidates(space, &unique, self.observer)?
+            }
+            None => all_pairs::candidates(space, &unique, self.observer)?,
+        };
+        Ok((candidates, order))
+    }
+
+    /// Links level 0 from its candidates, and each level above by the same routine over its
+    /// members.
+    fn link_levels(
+        &self,
+        graph: &Graph,
+        levels: &[u8],
+        candidates: Candidates,
+        stats: &mut BuildStats,
+    ) -> Result<(), Error> {
+        let mut linker = Linker::new(graph, self.params, self.observer);
+        linker.link(0, &Members::All(levels.len()), candidates)?;
+        for level in 1..=levels.iter().copied().max().unwrap_or(0) {
+            check_canceled(self.observer)?;
+            let members = Members::Some(levels::members(levels, level));
+            let candidates = self.upper_candidates(&graph.space, &members, stats)?;
+            linker.link(level, &members, candidates)?;
+        }
+        stats.distance_computations += linker.computed();
+        Ok(())
+    }
+
+    fn upper_candidates(
+        &self,
+        space: &Space,
+        members: &Members,
+        stats: &mut BuildStats,
+    ) -> Result<Candidates, Error> {
+        match plan(members.len(), Strategy::Auto) {
+            Strategy::Partition => {
+                let nodes = (0..members.len()).map(|place| members.node(place)).collect();
+                let partition = partition::Partition::of(space, nodes, self.params, &())?;
+                stats.distance_computations += partition.computed();
+                partition.candidates_in_place(space, members)
+            }
+            _ => all_pairs::candidates(space, members, &()),
+        }
+    }
+}

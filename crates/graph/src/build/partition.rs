@@ -1,0 +1,340 @@
+//! Candidates from overlapping partitions: "pick in partitions" (PiPNN, arXiv:2602.21247).
+//!
+//! Random rows of a cell become leaders, each row joins its few nearest leaders, and the cells
+//! that arise are split again until they are small. Rows that are near each other share several
+//! leaves. Within a leaf all pairs are computed by tiles, and the nearest few of each row become
+//! its candidates: nothing is searched.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::candidates::{Candidates, Lists};
+use super::link::Members;
+use crate::Error;
+use crate::nearest::Nearest;
+use crate::panel::{Panel, Tile, centre};
+use crate::params::BuildParams;
+use crate::progress::{Observer, Phase, check_canceled};
+use crate::random::{Random, hash};
+use crate::space::Space;
+
+/// The most rows of a leaf (`C_max` in the paper).
+const LEAF_ROWS: usize = 512;
+
+/// Smaller leaves are joined (`C_min` in the paper).
+const MIN_LEAF_ROWS: usize = 64;
+
+/// The size that leaders are chosen for: leaves of very different sizes come of it.
+const TARGET_ROWS: usize = 256;
+
+/// Leaders that a row joins, by depth; one below.
+const FAN_OUT: [usize; 2] = [8, 3];
+
+/// The most leaders of a cell: more would make the first assignment dominate.
+const MAX_LEADERS: usize = 1000;
+
+/// Nearest rows of each row of a leaf that become its candidates.
+const KEEP: usize = 6;
+
+/// A cell that shrinks by less, or that is deeper, is cut at random: its rows are all alike.
+const MIN_SHRINK: f64 = 0.8;
+const MAX_DEPTH: usize = 10;
+
+/// Rows assigned to leaders together.
+const STRIPE_ROWS: usize = 256;
+
+/// Rows of a tile within a leaf.
+const TILE_ROWS: usize = 128;
+
+/// What the random choices are for.
+const PURPOSE: u64 = 0x0063_656C_6C73;
+
+/// Rows that were found near each other. Each row is at home in one cell and a guest in others.
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    /// The rows, those at home first.
+    rows: Vec<u32>,
+    home_count: usize,
+}
+
+/// Overlapping leaves that cover some rows.
+#[derive(Debug)]
+pub(super) struct Partition {
+    leaves: Vec<Cell>,
+    computed: u64,
+}
+
+/// The constant part of the recursion.
+struct Splitter<'a> {
+    space: &'a Space,
+    observer: &'a dyn Observer,
+}
+
+impl Partition {
+    /// Partitions `rows` of `space`.
+    pub(super) fn of(
+        space: &Space,
+        rows: Vec<u32>,
+        params: &BuildParams,
+        observer: &dyn Observer,
+    ) -> Result<Self, Error> {
+        let root = Cell { home_count: rows.len(), rows };
+        let seed = hash(params.seed, PURPOSE);
+        let (leaves, computed) = Splitter { space, observer }.split(root, 0, seed)?;
+        Ok(Self { leaves, computed })
+    }
+
+    /// Distances computed to find the leaves.
+    pub(super) fn computed(&self) -> u64 {
+        self.computed
+    }
+
+    /// Every row once, the rows of a leaf together.
+    pub(super) fn order(&self) -> Vec<u32> {
+        let homes = self.leaves.iter().map(|leaf| &leaf.rows[..leaf.home_count]);
+        homes.flatten().copied().collect()
+    }
+
+    /// The candidates after the rows were moved into [`Self::order`].
+    pub(super) fn candidates(
+        mut self,
+        space: &Space,
+        members: &Members,
+        observer: &dyn Observer,
+    ) -> Result<Candidates, Error> {
+        let mut places = vec![0; space.len()];
+        for (place, row) in (0..).zip(self.order()) {
+            places[row as usize] = place;
+        }
+        let leaves = self.leaves.par_iter_mut().flat_map(|leaf| leaf.rows.par_iter_mut());
+        leaves.for_each(|row| *row = places[*row as usize]);
+        self.nearest_within_leaves(space, members, observer)
+    }
+
+    /// The candidates of `members`, which the rows of the leaves are.
+    pub(super) fn candidates_in_place(
+        self,
+        space: &Space,
+        members: &Members,
+    ) -> Result<Candidates, Error> {
+        self.nearest_within_leaves(space, members, &())
+    }
+
+    fn nearest_within_leaves(
+        self,
+        space: &Space,
+        members: &Members,
+        observer: &dyn Observer,
+    ) -> Result<Candidates, Error> {
+        let lists = self.leaves.iter().map(|leaf| leaf.rows.len()).sum();
+        let mut candidates = Candidates::new(lists, KEEP, self.lists(members));
+        let pairs = |leaf: &Cell| (leaf.rows.len() * leaf.rows.len().saturating_sub(1) / 2) as u64;
+        candidates.computed = self.leaves.iter().map(pairs).sum();
+        let mut rest = candidates.slots();
+        let mut tasks = Vec::with_capacity(self.leaves.len());
+        for leaf in &self.leaves {
+            let (slots, behind) = rest.split_at_mut(leaf.rows.len() * KEEP);
+            tasks.push((leaf, slots));
+            rest = behind;
+        }
+        let (finished, total) = (AtomicUsize::new(0), tasks.len());
+        tasks.into_par_iter().try_for_each_init(LeafWork::default, |work, (leaf, slots)| {
+            check_canceled(observer)?;
+            work.nearest(space, &leaf.rows, slots);
+            let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
+            observer.progress(Phase::Candidates, finished, total);
+            Ok(())
+        })?;
+        Ok(candidates)
+    }
+
+    /// Which lists, counted over the rows of all leaves, belong to which member.
+    fn lists(&self, members: &Members) -> Lists {
+        let nodes = || self.leaves.iter().flat_map(|leaf| leaf.rows.iter());
+        let mut starts = vec![0_u32; members.len() + 1];
+        for node in nodes() {
+            starts[members.place(*node) + 1] += 1;
+        }
+        for place in 1..starts.len() {
+            starts[place] += starts[place - 1];
+        }
+        let mut lists = vec![0; starts[members.len()] as usize];
+        for (list, node) in (0..).zip(nodes()) {
+            let next = &mut starts[members.place(*node)];
+            lists[*next as usize] = list;
+            *next += 1;
+        }
+        starts.pop();
+        Lists::Many { ends: starts, lists }
+    }
+}
+
+impl Splitter<'_> {
+    /// Splits a cell into leaves, and counts the distances that it took.
+    fn split(&self, cell: Cell, depth: usize, seed: u64) -> Result<(Vec<Cell>, u64), Error> {
+        check_canceled(self.observer)?;
+        if cell.rows.len() <= LEAF_ROWS {
+            return Ok((vec![cell], 0));
+        }
+        if depth == MAX_DEPTH {
+            return Ok((cut_at_random(&cell, seed), 0));
+        }
+        let rows = cell.rows.len();
+        let (children, computed) = self.children(&cell, depth, seed);
+        drop(cell);
+        let parts: Vec<_> = children
+            .into_par_iter()
+            .enumerate()
+            .map(|(index, child)| {
+                let seed = hash(seed, index as u64);
+                let shrink = child.rows.len() as f64 / rows as f64;
+                if child.rows.len() > LEAF_ROWS && shrink > MIN_SHRINK {
+                    return Ok((cut_at_random(&child, seed), 0));
+                }
+                self.split(child, depth + 1, seed)
+            })
+            .collect::<Result<_, Error>>()?;
+        let total = computed + parts.iter().map(|(_, computed)| computed).sum::<u64>();
+        Ok((parts.into_iter().flat_map(|(leaves, _)| leaves).collect(), total))
+    }
+
+    /// Lets each row of a cell join its nearest leaders.
+    fn children(&self, cell: &Cell, depth: usize, seed: u64) -> (Vec<Cell>, u64) {
+        let rows = cell.rows.len();
+        let fan_out = FAN_OUT.get(depth).copied().unwrap_or(1);
+        let wanted = (rows * fan_out).div_ceil(TARGET_ROWS);
+        let leaders = wanted.clamp(2 * fan_out, MAX_LEADERS).min(rows);
+        let leaders = Random::new(seed, 0).sample(leaders, rows);
+        let leaders: Vec<u32> = leaders.iter().map(|place| cell.rows[*place as usize]).collect();
+        let joined = self.nearest_leaders(cell, &leaders, fan_out, depth);
+        let mut homes = vec![Vec::new(); leaders.len()];
+        let mut guests = vec![Vec::new(); leaders.len()];
+        for (place, (row, joined)) in cell.rows.iter().zip(joined.chunks(fan_out)).enumerate() {
+            for (rank, leader) in joined.iter().enumerate() {
+                let is_home = rank == 0 && place < cell.home_count;
+                let side = if is_home { &mut homes } else { &mut guests };
+                side[*leader as usize].push(*row);
+            }
+        }
+        let children = homes.into_iter().zip(guests).map(|(mut rows, mut guests)| {
+            let home_count = rows.len();
+            rows.append(&mut guests);
+            Cell { rows, home_count }
+        });
+        (join_small(children), (rows * leaders.len()) as u64)
+    }
+
+    /// The `fan_out` nearest leaders of each row of a cell, nearest first.
+    fn nearest_leaders(
+        &self,
+        cell: &Cell,
+        leaders: &[u32],
+        fan_out: usize,
+        depth: usize,
+    ) -> Vec<u32> {
+        let centre = centre(self.space, leaders.iter().copied());
+        let mut panel = Panel::default();
+        panel.fill(self.space, leaders.iter().copied(), &centre);
+        let mut joined = vec![0; cell.rows.len() * fan_out];
+        let stripes = cell.rows.par_chunks(STRIPE_ROWS);
+        let (finished, total) = (AtomicUsize::new(0), stripes.len());
+        let stripes = stripes.zip(joined.par_chunks_mut(STRIPE_ROWS * fan_out));
+        stripes.for_each_init(LeafWork::default, |work, (rows, joined)| {
+            work.panel.fill(self.space, rows.iter().copied(), &centre);
+            work.lists.restart(rows.len(), fan_out);
+            work.tile.compute((&work.panel, 0..rows.len()), (&panel, 0..leaders.len()));
+            work.tile.offer_to_rows(self.space.kernels(), &mut work.lists, 0, 0);
+            for (row, joined) in joined.chunks_mut(fan_out).enumerate() {
+                for (leader, near) in joined.iter_mut().zip(work.lists.sorted(row)) {
+                    *leader = near.node();
+                }
+            }
+            if depth == 0 {
+                let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                self.observer.progress(Phase::Partition, finished, total);
+            }
+        });
+        joined
+    }
+}
+
+/// Joins small cells, in order, until they are worth a tile.
+fn join_small(cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
+    let mut joined: Vec<Cell> = Vec::new();
+    let mut small = Cell::default();
+    for cell in cells {
+        if cell.rows.len() >= MIN_LEAF_ROWS {
+            joined.push(cell);
+            continue;
+        }
+        small = join(small, cell);
+        if small.rows.len() >= MIN_LEAF_ROWS {
+            joined.push(std::mem::take(&mut small));
+        }
+    }
+    match joined.last_mut() {
+        Some(last) if small.rows.len() < MIN_LEAF_ROWS => {
+            *last = join(std::mem::take(last), small);
+        }
+        _ => joined.push(small),
+    }
+    joined
+}
+
+/// One cell of the rows of two, each row once: at home if it was in either.
+fn join(left: Cell, right: Cell) -> Cell {
+    let (left_homes, left_guests) = left.rows.split_at(left.home_count);
+    let (right_homes, right_guests) = right.rows.split_at(right.home_count);
+    let mut rows = [left_homes, right_homes].concat();
+    let home_count = rows.len();
+    let mut homes = rows.clone();
+    homes.sort_unstable();
+    let mut guests = [left_guests, right_guests].concat();
+    guests.sort_unstable();
+    guests.dedup();
+    guests.retain(|row| homes.binary_search(row).is_err());
+    rows.append(&mut guests);
+    Cell { rows, home_count }
+}
+
+/// Leaves of rows that cannot be told apart by their distances.
+fn cut_at_random(cell: &Cell, seed: u64) -> Vec<Cell> {
+    let rows = cell.rows.len();
+    let shuffled = Random::new(seed, 1).sample(rows, rows);
+    let leaf = |places: &[u32]| {
+        let is_home = |place: &&u32| (**place as usize) < cell.home_count;
+        let (homes, guests): (Vec<&u32>, Vec<&u32>) = places.iter().partition(is_home);
+        let rows = homes.iter().chain(&guests).map(|place| cell.rows[**place as usize]);
+        Cell { rows: rows.collect(), home_count: homes.len() }
+    };
+    shuffled.chunks(LEAF_ROWS).map(leaf).collect()
+}
+
+/// Memory that the leaves of one thread share.
+#[derive(Default)]
+struct LeafWork {
+    panel: Panel,
+    tile: Tile,
+    lists: Nearest,
+}
+
+impl LeafWork {
+    /// The nearest [`KEEP`] rows of each row of a leaf, from all pairs.
+    fn nearest(&mut self, space: &Space, rows: &[u32], slots: &mut [u32]) {
+        let nodes = rows.iter().copied();
+        self.panel.fill(space, nodes.clone(), &centre(space, nodes));
+        self.lists.restart(rows.len(), KEEP);
+        for first in (0..rows.len()).step_by(TILE_ROWS) {
+            let stripe: Range<usize> = first..(first + TILE_ROWS).min(rows.len());
+            self.tile.compute((&self.panel, stripe.clone()), (&self.panel, 0..stripe.end));
+            self.tile.offer_within(space.kernels(), &mut self.lists, first, 0);
+        }
+        for (row, slots) in slots.chunks_mut(KEEP).enumerate() {
+            for (slot, near) in slots.iter_mut().zip(self.lists.sorted(row)) {
+                *slot = rows[near.node() as usize];
+            }
+        }
+    }
+}

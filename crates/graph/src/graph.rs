@@ -1,0 +1,322 @@
+//! The graph itself: rows, levels, links, and the questions that it answers.
+//!
+//! A `Graph` is a version: a clone is cheap, shares rows and links with the others, and never
+//! gains nodes. [`Graph::insert`] returns the next version and leaves this one searchable; it
+//! changes links in place, which older versions see as far as their nodes go.
+
+pub(crate) mod parts;
+
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use crate::blocks::Blocks;
+use crate::build::Growth;
+use crate::candidate::Candidate;
+use crate::exact::{Flat, reported};
+use crate::limits::{MAX_EF, MAX_K};
+use crate::links::LinkTable;
+use crate::search::{Layer, Scratch};
+use crate::params::BuildParams;
+use crate::space::{Query, Space};
+use parts::Towers;
+use crate::{Error, Metric, Vectors, Workers};
+
+/// A version of a hierarchical navigable small-world graph over rows of vectors.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    pub(crate) space: Space,
+    /// The number of nodes; the space may hold rows that are not nodes yet.
+    pub(crate) len: usize,
+    pub(crate) m: usize,
+    pub(crate) seed: u64,
+    /// The level of each node, and where its lists above level 0 are.
+    pub(crate) towers: Blocks<Tower>,
+    /// Level 0: the list of a node has the number of the node.
+    pub(crate) links: LinkTable,
+    /// The levels above: a node has one list for each, one after the other.
+    pub(crate) upper: LinkTable,
+    /// Where every search starts; nothing only when there are no nodes.
+    pub(crate) entry_point: Option<u32>,
+    /// What only inserts need to know, shared by all versions.
+    pub(crate) growth: Arc<Mutex<Growth>>,
+}
+
+/// How high a node reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tower {
+    /// The highest level of the node.
+    pub level: u8,
+    /// Its list on level 1; the list on level `l` is `l - 1` further.
+    pub first_list: u32,
+}
+
+/// A node and its distance from a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbor {
+    /// The number of the node.
+    pub node: u32,
+    /// Its distance: Euclidean for `l2`, `1 - cos` for `cosine`, the negated product for `ip`.
+    pub distance: f32,
+}
+
+/// How many links the nodes of a level have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Degrees {
+    /// Links of a node on average.
+    pub mean: f64,
+    /// The most links of a node.
+    pub max: usize,
+}
+
+/// A graph as plain arrays, for saving and loading; the rows are kept elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GraphParts {
+    /// Links of a node on the upper levels; level 0 has twice as many.
+    pub m: usize,
+    /// Where every random choice came from.
+    pub seed: u64,
+    /// Where every search starts; nothing only when there are no nodes.
+    pub entry_point: Option<u32>,
+    /// The highest level of each node.
+    pub levels: Vec<u8>,
+    /// The number of links of each list: first level 0 in the order of the nodes, then, node by
+    /// node, the levels above from 1 up.
+    pub degrees: Vec<u16>,
+    /// The links of all lists, one after the other.
+    pub links: Vec<u32>,
+}
+
+impl Graph {
+    /// A graph over the rows of `space`, with room for links but none yet.
+    pub(crate) fn unlinked(space: Space, levels: &[u8], params: &BuildParams) -> Self {
+        let towers = Towers::new(levels, 0);
+        Self {
+            len: space.len(),
+            m: params.m,
+            seed: params.seed,
+            links: LinkTable::new(params.max_degree(0), space.len()),
+            upper: LinkTable::new(params.m, towers.list_count),
+            towers: Blocks::new(1, towers.towers.into_iter().collect()),
+            entry_point: None,
+            growth: Arc::new(Mutex::new(Growth::unknown(space.len()))),
+            space,
+        }
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The vector length.
+    pub fn dim(&self) -> usize {
+        self.space.dim()
+    }
+
+    /// How distances are measured.
+    pub fn metric(&self) -> Metric {
+        self.space.metric()
+    }
+
+    /// Links of a node on the upper levels; level 0 has twice as many.
+    pub fn m(&self) -> usize {
+        self.m
+    }
+
+    /// The node where every search starts.
+    pub fn entry_point(&self) -> Option<u32> {
+        self.entry_point
+    }
+
+    /// The highest level of a node.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn level(&self, node: u32) -> u8 {
+        self.tower(node).level
+    }
+
+    /// The vector of a node, as it was given.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn vector(&self, node: u32) -> &[f32] {
+        self.space.row(node)
+    }
+
+    /// The links of a node on a level, nearest first when the level was built in one batch.
+    ///
+    /// # Panics
+    /// When there is no such node, or when it does not reach the level.
+    pub fn neighbors(&self, node: u32, level: u8) -> impl Iterator<Item = u32> + '_ {
+        assert!(level <= self.level(node), "node {node} is not on level {level}");
+        let (links, list) = self.list(node, level);
+        let len = self.len();
+        links.neighbors(list).filter(move |neighbor| (*neighbor as usize) < len)
+    }
+
+    /// The `k` nearest nodes that a beam of width `ef_search` finds, nearest first, ties by node.
+    /// There are `k` whenever the graph has as many nodes.
+    ///
+    /// # Errors
+    /// [`Error::DimMismatch`], [`Error::UnfitValue`], [`Error::ZeroVector`],
+    /// [`Error::InvalidParameter`] for `k` or `ef_search`.
+    pub fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef_search: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Neighbor>, Error> {
+        check_search(k, ef_search)?;
+        let query = self.space.query(query)?;
+        let mut found = Vec::with_capacity(ef_search.max(k));
+        self.search_level_0(&query, ef_search.max(k), scratch, &mut found);
+        found.truncate(k);
+        Ok(reported(self.metric(), &found))
+    }
+
+    /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn search_many(
+        &self,
+        queries: &Vectors,
+        k: usize,
+        ef_search: usize,
+        workers: &Workers,
+    ) -> Result<Vec<Vec<Neighbor>>, Error> {
+        let rows = 0..queries.len();
+        workers.run(|| {
+            rows.into_par_iter()
+                .map_init(Scratch::new, |scratch, row| {
+                    self.search(queries.row(row), k, ef_search, scratch)
+                })
+                .collect()
+        })
+    }
+
+    /// The rows, to be searched exactly; a row has the number of its node.
+    pub fn flat(&self) -> Flat {
+        Flat::of(self.space.clone())
+    }
+
+    /// Bytes of the rows and of the links.
+    pub fn bytes(&self) -> usize {
+        self.space.bytes() + self.link_bytes()
+    }
+
+    /// Bytes of the links and levels.
+    pub fn link_bytes(&self) -> usize {
+        self.links.bytes() + self.upper.bytes() + self.towers.bytes()
+    }
+
+    /// How many links the nodes have on level 0.
+    pub fn degrees(&self) -> Degrees {
+        let degrees = (0..self.len() as u32).map(|node| self.neighbors(node, 0).count());
+        let (total, max) =
+            degrees.fold((0, 0), |(total, max), degree| (total + degree, max.max(degree)));
+        Degrees { mean: total as f64 / self.len().max(1) as f64, max }
+    }
+
+    /// The number of nodes that no walk on level 0 from the entry point reaches: 0 unless the
+    /// graph is damaged.
+    pub fn unreachable_count(&self) -> usize {
+        let mut reached = vec![false; self.len()];
+        let mut pending: Vec<u32> = self.entry_point.into_iter().collect();
+        let mut count = 0;
+        while let Some(node) = pending.pop() {
+            if !std::mem::replace(&mut reached[node as usize], true) {
+                count += 1;
+                pending.extend(self.neighbors(node, 0).filter(|next| !reached[*next as usize]));
+            }
+        }
+        self.len() - count
+    }
+
+    pub(crate) fn tower(&self, node: u32) -> Tower {
+        self.towers.row(node as usize)[0]
+    }
+
+    /// The table and list that hold the links of a node on a level.
+    pub(crate) fn list(&self, node: u32, level: u8) -> (&LinkTable, usize) {
+        match level {
+            0 => (&self.links, node as usize),
+            _ => (&self.upper, self.upper_list(node, level)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn upper_list(&self, node: u32, level: u8) -> usize {
+        self.tower(node).first_list as usize + usize::from(level) - 1
+    }
+
+    /// Algorithm 5: descend to level 1 greedily, then a beam on level 0. The entry point is a
+    /// second start of the beam, so that a beam that is wide enough reaches every node.
+    pub(crate) fn search_level_0(
+        &self,
+        query: &Query<'_>,
+        ef: usize,
+        scratch: &mut Scratch,
+        found: &mut Vec<Candidate>,
+    ) {
+        found.clear();
+        let Some(entry) = self.entry(query, scratch) else { return };
+        found.push(entry);
+        for level in (1..=self.level(entry.node())).rev() {
+            self.search_level(query, level, 1, scratch, found);
+        }
+        found.push(entry);
+        self.search_level(query, 0, ef, scratch, found);
+    }
+
+    /// The entry point with its distance.
+    pub(crate) fn entry(&self, query: &Query<'_>, scratch: &mut Scratch) -> Option<Candidate> {
+        let node = self.entry_point?;
+        let mut distance = [0.0];
+        self.space.distances(query, &[node], &mut distance);
+        scratch.computed += 1;
+        Some(Candidate::new(distance[0], node))
+    }
+
+    /// Replaces the starts in `found` by the `ef` nearest nodes on `level`.
+    pub(crate) fn search_level(
+        &self,
+        query: &Query<'_>,
+        level: u8,
+        ef: usize,
+        scratch: &mut Scratch,
+        found: &mut Vec<Candidate>,
+    ) {
+        let (space, len) = (&self.space, self.len());
+        if level == 0 {
+            let layer = Layer { space, links: &self.links, list_of: |node| node as usize, len };
+            layer.search(query, ef, scratch, found);
+        } else {
+            let list_of = |node| self.upper_list(node, level);
+            let layer = Layer { space, links: &self.upper, list_of, len };
+            layer.search(query, ef, scratch, found);
+        }
+    }
+}
+
+/// Whether a search may ask for this.
+pub(crate) fn check_search(k: usize, ef_search: usize) -> Result<(), Error> {
+    let invalid = |name, given: usize, allowed| {
+        Err(Error::InvalidParameter { name, given: given.to_string(), allowed })
+    };
+    if !(1..=MAX_K).contains(&k) {
+        return invalid("k", k, "1 to 10,000");
+    }
+    if !(1..=MAX_EF).contains(&ef_search) {
+        return invalid("ef_search", ef_search, "1 to 100,000");
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A graph as plain arrays and back, with every check that a search relies on.
+
+use super::{Graph, GraphParts, Tower};
+use crate::limits::{MAX_LEVEL, MAX_M, MAX_ROWS};
+use crate::params::BuildParams;
+use crate::space::Space;
+use crate::{Error, Metric, Vectors};
+
+impl Graph {
+    /// The graph as plain arrays, without the rows.
+    pub fn to_parts(&self) -> GraphParts {
+        let nodes = 0..self.len() as u32;
+        let mut parts = GraphParts {
+            m: self.m,
+            seed: self.seed,
+            entry_point: self.entry_point,
+            levels: nodes.clone().map(|node| self.level(node)).collect(),
+            ..GraphParts::default()
+        };
+        let level_0 = nodes.clone().map(|node| (node, 0));
+        let above = nodes.flat_map(|node| (1..=self.level(node)).map(move |level| (node, level)));
+        for (node, level) in level_0.chain(above) {
+            let before = parts.links.len();
+            parts.links.extend(self.neighbors(node, level));
+            parts.degrees.push((parts.links.len() - before) as u16);
+        }
+        parts
+    }
+
+    /// The graph of `parts` over `vectors`, the rows in the order of the nodes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] with the first contradiction, so that no search can go astray in a
+    /// damaged graph; the errors of vectors.
+    pub fn from_parts(
+        parts: &GraphParts,
+        vectors: Vectors,
+        metric: Metric,
+    ) -> Result<Self, Error> {
+        validate(parts, vectors.len())?;
+        let space = Space::new(metric, vectors)?;
+        let nodes = parts.levels.len();
+        let params = BuildParams { m: parts.m, seed: parts.seed, ..BuildParams::default() };
+        let mut graph = Self::unlinked(space, &parts.levels, &params);
+        graph.entry_point = parts.entry_point;
+        let mut rest = &parts.links[..];
+        for (list, degree) in parts.degrees.iter().enumerate() {
+            let (links, behind) = rest.split_at(usize::from(*degree));
+            rest = behind;
+            let (table, list) = match list.checked_sub(nodes) {
+                None => (&graph.links, list),
+                Some(upper) => (&graph.upper, upper),
+            };
+            table.set(list, links.iter().copied());
+        }
+        Ok(graph)
+    }
+}
+
+/// The towers of nodes of given levels.
+pub(crate) struct Towers {
+    pub towers: Vec<Tower>,
+    /// Lists above level 0.
+    pub list_count: usize,
+}
+
+impl Towers {
+    /// Lists are numbered from `first_list` on.
+    pub(crate) fn new(levels: &[u8], first_list: usize) -> Self {
+        let mut next = first_list;
+        let tower = |level: &u8| {
+            let tower = Tower { level: *level, first_list: next as u32 };
+            next += usize::from(*level);
+            tower
+        };
+        let towers = levels.iter().map(tower).collect();
+        Self { towers, list_count: next - first_list }
+    }
+}
+
+/// Whether the parts are those of a graph over `rows` rows.
+fn validate(parts: &GraphParts, rows: usize) -> Result<(), Error> {
+    check(rows <= MAX_ROWS, || format!("{rows} rows are more than {MAX_ROWS}"))?;
+    let nodes = parts.levels.len();
+    check(nodes == rows, || format!("{nodes} nodes over {rows} rows"))?;
+    check((2..=MAX_M).contains(&parts.m), || format!("m = {}", parts.m))?;
+    let top = parts.levels.iter().copied().max().unwrap_or(0);
+    check(top <= MAX_LEVEL, || format!("level {top} is above {MAX_LEVEL}"))?;
+    let lists = nodes + parts.levels.iter().map(|level| usize::from(*level)).sum::<usize>();
+    check(parts.degrees.len() == lists, || {
+        format!("{} lists where the levels need {lists}", parts.degrees.len())
+    })?;
+    let links: usize = parts.degrees.iter().map(|degree| usize::from(*degree)).sum();
+    check(parts.links.len() == links, || {
+        format!("{} links where the degrees add up to {links}", parts.links.len())
+    })?;
+    validate_entry(parts, top)?;
+    validate_links(parts)
+}
+
+fn validate_entry(parts: &GraphParts, top: u8) -> Result<(), Error> {
+    match parts.entry_point {
+        None => check(parts.levels.is_empty(), || "there is no entry point".to_owned()),
+        Some(node) => check(parts.levels.get(node as usize) == Some(&top), || {
+            format!("the entry point {node} is not on the top level {top}")
+        }),
+    }
+}
+
+/// Degree bound, ids in range, no self link, no link twice, neighbors reach the level.
+fn validate_links(parts: &GraphParts) -> Result<(), Error> {
+    let nodes = parts.levels.len() as u32;
+    let level_0 = (0..nodes).map(|node| (node, 0));
+    let above = (0..nodes).flat_map(|node| {
+        (1..=parts.levels[node as usize]).map(move |level| (node, level))
+    });
+    let mut rest = &parts.links[..];
+    let mut sorted = Vec::new();
+    for ((node, level), degree) in level_0.chain(above).zip(&parts.degrees) {
+        let (links, behind) = rest.split_at(usize::from(*degree));
+        rest = behind;
+        let max_degree = if level == 0 { 2 * parts.m } else { parts.m };
+        let place = || format!("node {node} on level {level}");
+        check(links.len() <= max_degree, || {
+            format!("{} has {} links of at most {max_degree}", place(), links.len())
+        })?;
+        sorted.clear();
+        sorted.extend_from_slice(links);
+        sorted.sort_unstable();
+        let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]);
+        check(twice.is_none(), || format!("{} has a link twice", place()))?;
+        for &link in links {
+            check(link != node, || format!("{} links to itself", place()))?;
+            let reaches = parts.levels.get(link as usize).is_some_and(|top| *top >= level);
+            check(reaches, || format!("{} links to {link}, which is not there", place()))?;
+        }
+    }
+    Ok(())
+}
+
+fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::InvalidGraph { what: what() }) }
+}

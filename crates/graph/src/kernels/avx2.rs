@@ -1,0 +1,178 @@
+//! The loops for AVX2 with FMA.
+
+use std::arch::x86_64::{
+    __m256, _CMP_LT_OQ, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps,
+    _mm256_add_ps, _mm256_castps256_ps128, _mm256_cmp_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_max_ps, _mm256_movemask_ps, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_sub_ps,
+};
+
+use super::{Scan, Survivors, many, scalar};
+use crate::blocks::Blocks;
+
+const LANES: usize = 8;
+/// Sums that are kept apart so that additions need not wait for each other.
+const SUMS: usize = 4;
+
+/// Proof that the processor has AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+/// Calls a function of this file that needs the instructions of the proof.
+macro_rules! with_proof {
+    ($call:expr) => {{
+        #[allow(unsafe_code)]
+        // SAFETY: an `Avx2` exists only where the processor has the instructions.
+        unsafe {
+            $call
+        }
+    }};
+}
+
+impl Avx2 {
+    pub(super) fn new() -> Option<Self> {
+        let present = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        present.then_some(Self(()))
+    }
+
+    #[inline]
+    pub(super) fn l2_squared(self, left: &[f32], right: &[f32]) -> f32 {
+        with_proof!(l2_squared(left, right))
+    }
+
+    #[inline]
+    pub(super) fn dot(self, left: &[f32], right: &[f32]) -> f32 {
+        with_proof!(dot(left, right))
+    }
+
+    #[inline]
+    pub(super) fn l2_squared_many(
+        self,
+        query: &[f32],
+        rows: &Blocks<f32>,
+        nodes: &[u32],
+        out: &mut [f32],
+    ) {
+        with_proof!(l2_squared_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_many(
+        self,
+        query: &[f32],
+        rows: &Blocks<f32>,
+        nodes: &[u32],
+        out: &mut [f32],
+    ) {
+        with_proof!(dot_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
+        with_proof!(scan(row, survivors));
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn l2_squared_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+    many(query, rows, nodes, out, |left, right| l2_squared(left, right));
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+    many(query, rows, nodes, out, |left, right| dot(left, right));
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn l2_squared(left: &[f32], right: &[f32]) -> f32 {
+    let wide = fold(left, right, |sum, a, b| {
+        let difference = _mm256_sub_ps(a, b);
+        _mm256_fmadd_ps(difference, difference, sum)
+    });
+    let (left, right) = rest(left, right);
+    wide + scalar::l2_squared(left, right)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let wide = fold(left, right, |sum, a, b| _mm256_fmadd_ps(a, b, sum));
+    let (left, right) = rest(left, right);
+    wide + scalar::dot(left, right)
+}
+
+/// Sums `step` over the whole registers of both rows.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn fold(left: &[f32], right: &[f32], step: impl Fn(__m256, __m256, __m256) -> __m256) -> f32 {
+    let len = left.len().min(right.len());
+    let mut sums = [_mm256_setzero_ps(); SUMS];
+    let mut at = 0;
+    while at + SUMS * LANES <= len {
+        for (index, sum) in sums.iter_mut().enumerate() {
+            let from = at + index * LANES;
+            *sum = step(*sum, load(&left[from..]), load(&right[from..]));
+        }
+        at += SUMS * LANES;
+    }
+    for sum in &mut sums {
+        if at + LANES <= len {
+            *sum = step(*sum, load(&left[at..]), load(&right[at..]));
+            at += LANES;
+        }
+    }
+    let halves = [_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])];
+    reduce(_mm256_add_ps(halves[0], halves[1]))
+}
+
+/// What is left behind the last whole register.
+#[inline]
+fn rest<'a>(left: &'a [f32], right: &'a [f32]) -> (&'a [f32], &'a [f32]) {
+    let len = left.len().min(right.len());
+    let whole = len - len % LANES;
+    (&left[whole..len], &right[whole..len])
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn reduce(sums: __m256) -> f32 {
+    let quad = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
+    let pair = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
+    _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+#[allow(unsafe_code)]
+fn load(values: &[f32]) -> __m256 {
+    debug_assert!(values.len() >= LANES);
+    // SAFETY: every caller passes at least eight values; the load needs no alignment.
+    unsafe { _mm256_loadu_ps(values.as_ptr()) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn scan(row: &Scan<'_>, survivors: &mut Survivors) {
+    let columns = row.products.len();
+    let scale = _mm256_set1_ps(row.scale);
+    let row_bias = _mm256_set1_ps(row.row_bias);
+    let row_threshold = _mm256_set1_ps(row.row_threshold);
+    let mut at = 0;
+    while at + LANES <= columns {
+        let bias = load(&row.column_bias[at..]);
+        let scaled = _mm256_fmadd_ps(load(&row.products[at..]), scale, bias);
+        let distances = _mm256_add_ps(scaled, row_bias);
+        let thresholds = _mm256_max_ps(row_threshold, load(&row.column_thresholds[at..]));
+        let below = _mm256_cmp_ps::<_CMP_LT_OQ>(distances, thresholds);
+        let mut passed = _mm256_movemask_ps(below) as u32;
+        while passed != 0 {
+            let column = at + passed.trailing_zeros() as usize;
+            let bias = row.column_bias[column];
+            let distance = row.products[column].mul_add(row.scale, bias) + row.row_bias;
+            survivors.push(column as u32, distance);
+            passed &= passed - 1;
+        }
+        at += LANES;
+    }
+    scalar::scan_from(row, at, survivors);
+}

@@ -1,0 +1,182 @@
+//! The inner loops, written for each instruction set, and chosen once at run time.
+//!
+//! [`Kernels`] proves that the processor has the instructions that it uses: only `detect` makes
+//! one. `scalar` is the oracle that the others are tested against. This folder is the only place
+//! with `unsafe`: wide loads, prefetch and the call of the matrix product.
+
+mod scalar;
+mod tile;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+pub(crate) use tile::{Scan, Survivors, products};
+
+use crate::blocks::Blocks;
+
+/// Rows that are fetched into the cache ahead of the one that is computed.
+const PREFETCH_ROWS: usize = 2;
+
+/// Cache lines of a row that are fetched ahead; the processor's own prefetch follows them.
+const PREFETCH_LINES: usize = 8;
+
+const FLOATS_PER_LINE: usize = 16;
+
+/// The inner loops for the instruction set of this processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kernels {
+    instructions: Instructions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instructions {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
+}
+
+/// Calls the loop of the same name of the instruction set at hand.
+macro_rules! dispatch {
+    ($kernels:expr, $name:ident($($argument:expr),*)) => {
+        match $kernels.instructions {
+            Instructions::Scalar => scalar::$name($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(proof) => proof.$name($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512(proof) => proof.$name($($argument),*),
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon(proof) => proof.$name($($argument),*),
+        }
+    };
+}
+
+impl Kernels {
+    /// The best that this processor can run.
+    pub(crate) fn detect() -> Self {
+        Self::available().pop().expect("scalar loops run everywhere")
+    }
+
+    /// Everything that this processor can run, the best last.
+    pub(crate) fn available() -> Vec<Self> {
+        #[allow(unused_mut)]
+        let mut found = vec![Instructions::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            found.extend(avx2::Avx2::new().map(Instructions::Avx2));
+            found.extend(avx512::Avx512::new().map(Instructions::Avx512));
+        }
+        #[cfg(target_arch = "aarch64")]
+        found.extend(neon::Neon::new().map(Instructions::Neon));
+        found.into_iter().map(|instructions| Self { instructions }).collect()
+    }
+
+    /// The name of the instruction set.
+    pub(crate) fn name(self) -> &'static str {
+        match self.instructions {
+            Instructions::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon(_) => "neon",
+        }
+    }
+
+    /// The squared Euclidean distance of two rows of equal length.
+    #[inline]
+    pub(crate) fn l2_squared(self, left: &[f32], right: &[f32]) -> f32 {
+        dispatch!(self, l2_squared(left, right))
+    }
+
+    /// The inner product of two rows of equal length.
+    #[inline]
+    pub(crate) fn dot(self, left: &[f32], right: &[f32]) -> f32 {
+        dispatch!(self, dot(left, right))
+    }
+
+    /// The squared distances of `query` to the rows named by `nodes`, fetching rows ahead.
+    #[inline]
+    pub(crate) fn l2_squared_many(
+        self,
+        query: &[f32],
+        rows: &Blocks<f32>,
+        nodes: &[u32],
+        out: &mut [f32],
+    ) {
+        dispatch!(self, l2_squared_many(query, rows, nodes, out));
+    }
+
+    /// The inner products of `query` with the rows named by `nodes`, fetching rows ahead.
+    #[inline]
+    pub(crate) fn dot_many(
+        self,
+        query: &[f32],
+        rows: &Blocks<f32>,
+        nodes: &[u32],
+        out: &mut [f32],
+    ) {
+        dispatch!(self, dot_many(query, rows, nodes, out));
+    }
+
+    /// Finds the entries of a row of a tile that are below the threshold of the row or of their
+    /// column.
+    #[inline]
+    pub(crate) fn scan(self, scan: &Scan<'_>, survivors: &mut Survivors) {
+        dispatch!(self, scan(scan, survivors));
+    }
+}
+
+/// Asks for the first lines of a row to be brought into the cache.
+#[inline]
+pub(crate) fn prefetch(row: &[f32]) {
+    for line in row.chunks(FLOATS_PER_LINE).take(PREFETCH_LINES) {
+        prefetch_line(line);
+    }
+}
+
+/// Asks for the cache line of the first element to be brought into the cache.
+#[inline]
+pub(crate) fn prefetch_line<T>(elements: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    // SAFETY: a prefetch never faults, whatever the address, and every x86-64 has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(elements.as_ptr().cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = elements;
+}
+
+/// Applies `distance` to `query` and each named row, two rows behind the prefetch.
+#[inline(always)]
+#[allow(clippy::inline_always)] // so that it takes on the caller's instruction set
+fn many(
+    query: &[f32],
+    rows: &Blocks<f32>,
+    nodes: &[u32],
+    out: &mut [f32],
+    distance: impl Fn(&[f32], &[f32]) -> f32,
+) {
+    for &node in nodes.iter().take(PREFETCH_ROWS) {
+        prefetch(rows.row(node as usize));
+    }
+    for (index, (&node, out)) in nodes.iter().zip(out).enumerate() {
+        if let Some(&ahead) = nodes.get(index + PREFETCH_ROWS) {
+            prefetch(rows.row(ahead as usize));
+        }
+        *out = distance(query, rows.row(node as usize));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The loops for NEON, which every 64-bit ARM processor has.
+
+use std::arch::aarch64::{
+    float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vsubq_f32,
+};
+
+use super::{Scan, Survivors, many, scalar};
+use crate::blocks::Blocks;
+
+const LANES: usize = 4;
+/// Sums that are kept apart so that additions need not wait for each other.
+const SUMS: usize = 4;
+
+/// Proof that the processor has NEON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Neon(());
+
+/// Calls a function of this file that needs the instructions of the proof.
+macro_rules! with_proof {
+    ($call:expr) => {{
+        #[allow(unsafe_code)]
+        // SAFETY: a `Neon` exists only where the processor has the instructions.
+        unsafe {
+            $call
+        }
+    }};
+}
+
+impl Neon {
+    pub(super) fn new() -> Option<Self> {
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
+    }
+
+    #[inline]
+    pub(super) fn l2_squared(self, left: &[f32], right: &[f32]) -> f32 {
+        with_proof!(l2_squared(left, right))
+    }
+
+    #[inline]
+    pub(super) fn dot(self, left: &[f32], right: &[f32]) -> f32 {
+        with_proof!(dot(left, right))
+    }
+
+    #[inline]
+    pub(super) fn l2_squared_many(
+        self,
+        query: &[f32],
+        rows: &Blocks<f32>,
+        nodes: &[u32],
+        out: &mut [f32],
+    ) {
+        with_proof!(l2_squared_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_many(
+        self,
+        query: &[f32],
+        rows: &Blocks<f32>,
+        nodes: &[u32],
+        out: &mut [f32],
+    ) {
+        with_proof!(dot_many(query, rows, nodes, out));
+    }
+
+    /// The plain loop: the compiler makes it wide, as NEON has no masks to gain from.
+    #[inline]
+    pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
+        scalar::scan(row, survivors);
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn l2_squared_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+    many(query, rows, nodes, out, |left, right| l2_squared(left, right));
+}
+
+#[target_feature(enable = "neon")]
+fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+    many(query, rows, nodes, out, |left, right| dot(left, right));
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn l2_squared(left: &[f32], right: &[f32]) -> f32 {
+    let wide = fold(left, right, |sum, a, b| {
+        let difference = vsubq_f32(a, b);
+        vfmaq_f32(sum, difference, difference)
+    });
+    let whole = left.len() - left.len() % LANES;
+    wide + scalar::l2_squared(&left[whole..], &right[whole..])
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let wide = fold(left, right, |sum, a, b| vfmaq_f32(sum, a, b));
+    let whole = left.len() - left.len() % LANES;
+    wide + scalar::dot(&left[whole..], &right[whole..])
+}
+
+/// Sums `step` over the whole registers of both rows.
+#[inline]
+#[target_feature(enable = "neon")]
+fn fold(
+    left: &[f32],
+    right: &[f32],
+    step: impl Fn(float32x4_t, float32x4_t, float32x4_t) -> float32x4_t,
+) -> f32 {
+    let len = left.len().min(right.len());
+    let mut sums = [vdupq_n_f32(0.0); SUMS];
+    let mut at = 0;
+    while at + SUMS * LANES <= len {
+        for (index, sum) in sums.iter_mut().enumerate() {
+            let from = at + index * LANES;
+            *sum = step(*sum, load(&left[from..]), load(&right[from..]));
+        }
+        at += SUMS * LANES;
+    }
+    for sum in &mut sums {
+        if at + LANES <= len {
+            *sum = step(*sum, load(&left[at..]), load(&right[at..]));
+            at += LANES;
+        }
+    }
+    vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3])))
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+#[allow(unsafe_code)]
+fn load(values: &[f32]) -> float32x4_t {
+    debug_assert!(values.len() >= LANES);
+    // SAFETY: every caller passes at least four values; the load needs no alignment.
+    unsafe { vld1q_f32(values.as_ptr()) }
+}

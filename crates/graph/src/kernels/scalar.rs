@@ -1,0 +1,35 @@
+//! The plain loops: what every other instruction set must agree with.
+
+use super::{Scan, Survivors, many};
+use crate::blocks::Blocks;
+
+pub(super) fn l2_squared(left: &[f32], right: &[f32]) -> f32 {
+    left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    left.iter().zip(right).map(|(a, b)| a * b).sum()
+}
+
+pub(super) fn l2_squared_many(q: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+    many(q, rows, nodes, out, l2_squared);
+}
+
+pub(super) fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+    many(query, rows, nodes, out, dot);
+}
+
+pub(super) fn scan(scan: &Scan<'_>, survivors: &mut Survivors) {
+    scan_from(scan, 0, survivors);
+}
+
+/// Scans the entries from `first` on: also the rest that does not fill a wide register.
+#[inline]
+pub(super) fn scan_from(scan: &Scan<'_>, first: usize, survivors: &mut Survivors) {
+    for (column, product) in scan.products.iter().enumerate().skip(first) {
+        let key = product.mul_add(scan.scale, scan.column_bias[column]) + scan.row_bias;
+        if key < scan.row_threshold.max(scan.column_thresholds[column]) {
+            survivors.push(column as u32, key);
+        }
+    }
+}

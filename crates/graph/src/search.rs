@@ -1,0 +1,208 @@
+//! The walk through the graph: greedy descent, then a beam (Malkov and Yashunin,
+//! arXiv:1603.09320, algorithms 2 and 5). Queries and the build use the same loop.
+//!
+//! The beam is W of the paper: the `ef` nearest nodes seen, in order, each marked once its
+//! neighbors have been looked at; the nearest unmarked one is the next step, so C of the paper
+//! needs no list of its own.
+
+use crate::candidate::Candidate;
+use crate::links::LinkTable;
+use crate::space::{Query, Space};
+use crate::visited::Visited;
+
+/// Nodes whose distances are computed together.
+const GROUP: usize = 32;
+
+/// Memory that searches reuse; one for each thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    visited: Visited,
+    beam: Beam,
+    /// Distances computed since this scratch was made.
+    pub(crate) computed: u64,
+}
+
+impl Scratch {
+    /// Memory for any number of searches, one after the other.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Distances computed by all searches with this scratch.
+    pub fn distance_computations(&self) -> u64 {
+        self.computed
+    }
+}
+
+/// One level of a graph as a search sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a, F> {
+    pub space: &'a Space,
+    pub links: &'a LinkTable,
+    /// The list of a node in `links`.
+    pub list_of: F,
+    /// Nodes from here on belong to newer versions and are passed over.
+    pub len: usize,
+}
+
+impl<F: Fn(u32) -> usize> Layer<'_, F> {
+    /// Replaces the starts in `found` by the `ef` nearest nodes that a walk from them finds,
+    /// nearest first.
+    pub(crate) fn search(
+        &self,
+        query: &Query<'_>,
+        ef: usize,
+        scratch: &mut Scratch,
+        found: &mut Vec<Candidate>,
+    ) {
+        let Scratch { visited, beam, computed } = scratch;
+        visited.restart(self.len);
+        beam.restart(ef);
+        for start in found.iter() {
+            if visited.insert(start.node()) {
+                beam.offer(*start);
+            }
+        }
+        let mut group = [0; GROUP];
+        let mut distances = [0.0; GROUP];
+        while let Some(node) = beam.step() {
+            let mut neighbors = self.links.neighbors((self.list_of)(node));
+            loop {
+                let count = self.unseen(&mut neighbors, visited, &mut group);
+                self.space.distances(query, &group[..count], &mut distances[..count]);
+                *computed += count as u64;
+                for (node, distance) in group[..count].iter().zip(distances) {
+                    beam.offer(Candidate::new(distance, *node));
+                }
+                if count < GROUP {
+                    break;
+                }
+            }
+            if let Some(next) = beam.next_step() {
+                self.links.prefetch((self.list_of)(next));
+            }
+        }
+        found.clear();
+        found.extend(beam.candidates());
+    }
+
+    /// Fills `group` with neighbors that were not seen before; how many there are.
+    #[inline]
+    fn unseen(
+        &self,
+        neighbors: &mut impl Iterator<Item = u32>,
+        visited: &mut Visited,
+        group: &mut [u32; GROUP],
+    ) -> usize {
+        let mut count = 0;
+        for node in neighbors {
+            if (node as usize) < self.len && visited.insert(node) {
+                group[count] = node;
+                count += 1;
+                if count == GROUP {
+                    break;
+                }
+            }
+        }
+        count
+    }
+}
+
+/// The nearest nodes seen, nearest first.
+#[derive(Debug, Default)]
+struct Beam {
+    /// Candidates, each with the lowest bit for "its neighbors have been looked at".
+    entries: Vec<u64>,
+    ef: usize,
+    /// Every entry before this one has been looked at.
+    next: usize,
+}
+
+impl Beam {
+    const DONE: u64 = 1;
+
+    fn restart(&mut self, ef: usize) {
+        self.entries.clear();
+        self.ef = ef;
+        self.next = 0;
+    }
+
+    /// Adds a candidate when it is among the `ef` nearest.
+    #[inline]
+    fn offer(&mut self, candidate: Candidate) {
+        let entry = pack(candidate);
+        let is_full = self.entries.len() >= self.ef;
+        if is_full && self.entries.last().is_some_and(|last| entry > *last) {
+            return;
+        }
+        let place = self.entries.partition_point(|other| *other < entry);
+        if is_full {
+            self.entries.pop();
+        }
+        self.entries.insert(place, entry);
+        self.next = self.next.min(place);
+    }
+
+    /// Marks the nearest node that was not looked at, and returns it.
+    #[inline]
+    fn step(&mut self) -> Option<u32> {
+        let node = self.next_step()?;
+        self.entries[self.next] |= Self::DONE;
+        Some(node)
+    }
+
+    /// The nearest node that was not looked at.
+    #[inline]
+    fn next_step(&mut self) -> Option<u32> {
+        while *self.entries.get(self.next)? & Self::DONE != 0 {
+            self.next += 1;
+        }
+        Some(unpack(self.entries[self.next]).node())
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
+        self.entries.iter().map(|entry| unpack(*entry))
+    }
+}
+
+/// Node numbers leave one bit free ([`crate::limits::MAX_ROWS`]); the order stays.
+#[inline]
+fn pack(candidate: Candidate) -> u64 {
+    let bits = candidate.bits();
+    bits & !u64::from(u32::MAX) | (bits << 1) & u64::from(u32::MAX)
+}
+
+#[inline]
+fn unpack(entry: u64) -> Candidate {
+    Candidate::from_bits(entry & !u64::from(u32::MAX) | (entry & u64::from(u32::MAX)) >> 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Beam, pack, unpack};
+    use crate::candidate::Candidate;
+    use crate::limits::MAX_ROWS;
+
+    #[test]
+    fn packing_keeps_node_and_distance() {
+        for node in [0, 1, MAX_ROWS as u32 - 1] {
+            let candidate = Candidate::new(-1.5, node);
+            assert_eq!(unpack(pack(candidate)), candidate);
+            assert_eq!(unpack(pack(candidate) | Beam::DONE), candidate);
+        }
+    }
+
+    #[test]
+    fn the_beam_keeps_the_nearest_and_steps_through_them_in_order() {
+        let mut beam = Beam::default();
+        beam.restart(3);
+        for (distance, node) in [(5.0, 1), (2.0, 2), (9.0, 3), (4.0, 4)] {
+            beam.offer(Candidate::new(distance, node));
+        }
+        let nodes: Vec<u32> = beam.candidates().map(Candidate::node).collect();
+        assert_eq!(nodes, [2, 4, 1]);
+        assert_eq!(beam.step(), Some(2));
+        beam.offer(Candidate::new(1.0, 5));
+        assert_eq!((beam.step(), beam.step(), beam.step()), (Some(5), Some(4), None));
+    }
+}

@@ -1,0 +1,200 @@
+//! Rows under a metric: every distance of this crate is computed here.
+//!
+//! Rows are kept as they were given. For the cosine metric the inverse of each norm lies beside
+//! them, so that a distance stays one pass over the row.
+
+use crate::blocks::Blocks;
+use crate::kernels::{Kernels, prefetch};
+use crate::vectors::check_values;
+use crate::{Error, Metric, Vectors};
+
+/// Rows of a block of a table that grows row by row.
+const SMALL_BLOCK_ROWS: usize = 64;
+
+/// The shortest vector that has a direction.
+const MIN_NORM: f32 = 1.0e-15;
+
+/// A version of a growing table of rows, and how far apart they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Space {
+    metric: Metric,
+    kernels: Kernels,
+    rows: Blocks<f32>,
+    /// One over the norm of each row; empty unless the metric is cosine.
+    inverse_norms: Blocks<f32>,
+}
+
+/// A vector whose distances are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Query<'a> {
+    vector: &'a [f32],
+    /// The inverse norm under cosine, 1 otherwise.
+    scale: f32,
+}
+
+impl<'a> Query<'a> {
+    pub(crate) fn vector(&self) -> &'a [f32] {
+        self.vector
+    }
+
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale
+    }
+}
+
+impl Space {
+    /// The space of `vectors`.
+    pub(crate) fn new(metric: Metric, vectors: Vectors) -> Result<Self, Error> {
+        let kernels = Kernels::detect();
+        let norms = inverse_norms(metric, kernels, &vectors)?;
+        let dim = vectors.dim();
+        Ok(Self {
+            metric,
+            kernels,
+            rows: Blocks::new(dim, vectors.into_values()),
+            inverse_norms: Blocks::new(1, norms.into_iter().collect()),
+        })
+    }
+
+    /// Makes later rows lie in small blocks, for a table that grows row by row: a partly filled
+    /// block is copied with each append.
+    pub(crate) fn small_blocks(mut self) -> Self {
+        self.rows = self.rows.block_rows(SMALL_BLOCK_ROWS);
+        self.inverse_norms = self.inverse_norms.block_rows(SMALL_BLOCK_ROWS);
+        self
+    }
+
+    /// Appends rows to this version.
+    pub(crate) fn append(&mut self, vectors: &Vectors) -> Result<(), Error> {
+        if vectors.dim() != self.dim() {
+            return Err(Error::DimMismatch { expected: self.dim(), given: vectors.dim() });
+        }
+        let norms = inverse_norms(self.metric, self.kernels, vectors)?;
+        self.rows.append(vectors.as_flat());
+        self.inverse_norms.append(&norms);
+        Ok(())
+    }
+
+    /// Puts row `order[i]` at place `i`.
+    pub(crate) fn permute(&mut self, order: &[u32]) {
+        self.rows.permute(order);
+        if self.inverse_norms.len() > 0 {
+            self.inverse_norms.permute(order);
+        }
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.rows.stride()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn rows(&self) -> &Blocks<f32> {
+        &self.rows
+    }
+
+    #[inline]
+    pub(crate) fn row(&self, node: u32) -> &[f32] {
+        self.rows.row(node as usize)
+    }
+
+    /// One over the norm of a row under cosine, 1 otherwise.
+    #[inline]
+    pub(crate) fn scale(&self, node: u32) -> f32 {
+        match self.metric {
+            Metric::Cosine => self.inverse_norms.row(node as usize)[0],
+            Metric::L2 | Metric::Ip => 1.0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.bytes() + self.inverse_norms.bytes()
+    }
+
+    /// Checks a vector from outside and prepares it.
+    pub(crate) fn query<'a>(&self, vector: &'a [f32]) -> Result<Query<'a>, Error> {
+        if vector.len() != self.dim() {
+            return Err(Error::DimMismatch { expected: self.dim(), given: vector.len() });
+        }
+        check_values(vector, self.dim(), 0)?;
+        let scale = match self.metric {
+            Metric::Cosine => {
+                inverse_norm(self.kernels, vector).ok_or(Error::ZeroVector { row: 0 })?
+            }
+            Metric::L2 | Metric::Ip => 1.0,
+        };
+        Ok(Query { vector, scale })
+    }
+
+    /// A row as a query.
+    #[inline]
+    pub(crate) fn query_of(&self, node: u32) -> Query<'_> {
+        Query { vector: self.row(node), scale: self.scale(node) }
+    }
+
+    /// The distance of two rows.
+    #[inline]
+    pub(crate) fn between(&self, left: u32, right: u32) -> f32 {
+        match self.metric {
+            Metric::L2 => self.kernels.l2_squared(self.row(left), self.row(right)),
+            Metric::Ip => -self.kernels.dot(self.row(left), self.row(right)),
+            Metric::Cosine => {
+                let product = self.kernels.dot(self.row(left), self.row(right));
+                1.0 - product * self.scale(left) * self.scale(right)
+            }
+        }
+    }
+
+    /// The distances of `query` to the rows of `nodes`.
+    #[inline]
+    pub(crate) fn distances(&self, query: &Query<'_>, nodes: &[u32], out: &mut [f32]) {
+        match self.metric {
+            Metric::L2 => self.kernels.l2_squared_many(query.vector, &self.rows, nodes, out),
+            Metric::Ip => {
+                self.kernels.dot_many(query.vector, &self.rows, nodes, out);
+                out.iter_mut().for_each(|product| *product = -*product);
+            }
+            Metric::Cosine => {
+                self.kernels.dot_many(query.vector, &self.rows, nodes, out);
+                for (product, &node) in out.iter_mut().zip(nodes) {
+                    *product = 1.0 - *product * query.scale * self.scale(node);
+                }
+            }
+        }
+    }
+
+    /// Asks for a row to be brought into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, node: u32) {
+        prefetch(self.row(node));
+    }
+}
+
+/// One over the norm of each row under cosine, nothing under the other metrics.
+fn inverse_norms(
+    metric: Metric,
+    kernels: Kernels,
+    vectors: &Vectors,
+) -> Result<Vec<f32>, Error> {
+    if metric != Metric::Cosine {
+        return Ok(Vec::new());
+    }
+    let norm_of = |row| inverse_norm(kernels, vectors.row(row)).ok_or(Error::ZeroVector { row });
+    (0..vectors.len()).map(norm_of).collect()
+}
+
+/// One over the norm, or nothing for a vector so short that its products would vanish.
+fn inverse_norm(kernels: Kernels, vector: &[f32]) -> Option<f32> {
+    let square = kernels.dot(vector, vector);
+    (square > MIN_NORM * MIN_NORM).then(|| 1.0 / square.sqrt())
+}

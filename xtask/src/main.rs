@@ -1,0 +1,63 @@
+//! The one way to run anything in this repository: `cargo xtask <command>`.
+//!
+//! One file per command. A command is a list of named steps; each step prints what it runs and
+//! how long it took, and the first failure stops the command with the name of its step.
+
+mod bench;
+mod python;
+mod step;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    about = "The one way to run anything in this repository"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every check: format, lints, tidy, tests, documentation, Python tests
+    Test,
+    /// The same as `test`, under the name that build servers look for
+    Ci,
+    /// Checks the rules of this repository that no compiler knows
+    Tidy,
+    /// Measures; without a subcommand, lists what can be measured
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let root = repository_root();
+    let outcome = match Arguments::parse().command {
+        Command::Test | Command::Ci => test::run(&root),
+        Command::Tidy => tidy::run(&root),
+        Command::Bench(arguments) => bench::run(&root, arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The directory above this crate, so that every command works from any working directory.
+///
+/// Cargo names the crate it runs; the path from the build serves a program started by hand.
+fn repository_root() -> PathBuf {
+    let built_in = || env!("CARGO_MANIFEST_DIR").into();
+    let crate_dir = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(built_in));
+    crate_dir.parent().unwrap_or(&crate_dir).to_path_buf()
+}
