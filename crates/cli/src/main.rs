@@ -1,2 +1,81 @@
-//! The loomdb command.
-fn main() {}
+//! The `loomdb` command: one file for each of its commands.
+//!
+//! A command is a clap type `Command` and a function `run(command, output)`. What it prints goes
+//! through `output`, why it fails through `failure`; everything that it does is a call of the
+//! library.
+
+mod bench;
+mod demo;
+mod import;
+mod info;
+mod search;
+
+mod arguments;
+mod database;
+mod failure;
+mod interrupt;
+mod output;
+mod progress;
+mod quantity;
+mod table;
+mod wordnet;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use output::{Format, Output};
+
+/// Vectors in, neighbors out: an embedded vector database that builds its graph in batches.
+#[derive(Parser)]
+#[command(name = "loomdb", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Arguments {
+    /// Print exactly one JSON object on standard output: the result, or {"error": {"kind", ...}}
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Results go to standard output; progress, warnings and errors to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+Start with `loomdb demo`.";
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Demo(demo::Command),
+    Import(import::Command),
+    Search(search::Command),
+    Info(info::Command),
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+fn main() -> ExitCode {
+    match Arguments::try_parse() {
+        Ok(arguments) => {
+            let output = Output::new(if arguments.json { Format::Json } else { Format::Text });
+            let done = run(arguments.command, &output);
+            done.map_or_else(|error| failure::of_command(&error, &output), |()| ExitCode::SUCCESS)
+        }
+        Err(error) => failure::of_usage(&error, &Output::new(format_of_rejected_line())),
+    }
+}
+
+fn run(command: Command, output: &Output) -> Result<()> {
+    match command {
+        Command::Demo(command) => demo::run(command, output),
+        Command::Import(command) => import::run(command, output),
+        Command::Search(command) => search::run(command, output),
+        Command::Info(command) => info::run(command, output),
+        Command::Bench(command) => bench::run(command, output),
+    }
+}
+
+/// Whether a command line that could not be parsed asks for JSON.
+fn format_of_rejected_line() -> Format {
+    let mut words = std::env::args_os().skip(1).take_while(|word| word != "--");
+    if words.any(|word| word == "--json") { Format::Json } else { Format::Text }
+}

@@ -17,13 +17,13 @@ pub(crate) struct Blocks<T> {
     len: usize,
     base: Arc<Aligned<T>>,
     base_len: usize,
-    blocks: Vec<Arc<Aligned<T>>>,
+    later: Vec<Arc<Aligned<T>>>,
     shift: u32,
 }
 
 impl<T> Clone for Blocks<T> {
     fn clone(&self) -> Self {
-        Self { base: Arc::clone(&self.base), blocks: self.blocks.clone(), ..*self }
+        Self { base: Arc::clone(&self.base), later: self.later.clone(), ..*self }
     }
 }
 
@@ -37,14 +37,14 @@ impl<T: Default> Blocks<T> {
             len: base_len,
             base: Arc::new(base),
             base_len,
-            blocks: Vec::new(),
+            later: Vec::new(),
             shift: rows.ilog2(),
         }
     }
 
     /// Makes later blocks hold `rows` rows, a power of two.
     pub(crate) fn block_rows(mut self, rows: usize) -> Self {
-        assert!(self.blocks.is_empty() && rows.is_power_of_two());
+        assert!(self.later.is_empty() && rows.is_power_of_two());
         self.shift = rows.ilog2();
         self
     }
@@ -65,26 +65,12 @@ impl<T: Default> Blocks<T> {
         }
         let row = row - self.base_len;
         let place = row & ((1 << self.shift) - 1);
-        &self.blocks[row >> self.shift][place * self.stride..][..self.stride]
-    }
-
-    /// The pieces in order, each with the number of its first row; rows of other versions that
-    /// lie behind the end of this one are cut off.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, &[T])> {
-        let base = (0, &self.base[..]);
-        let blocks = self.blocks.iter().enumerate().map(|(index, block)| {
-            let first = self.base_len + (index << self.shift);
-            (first, &block[..])
-        });
-        std::iter::once(base).chain(blocks).filter_map(|(first, elements)| {
-            let rows = (elements.len() / self.stride).min(self.len.saturating_sub(first));
-            (rows > 0).then(|| (first, &elements[..rows * self.stride]))
-        })
+        &self.later[row >> self.shift][place * self.stride..][..self.stride]
     }
 
     /// Bytes held by this version.
     pub(crate) fn bytes(&self) -> usize {
-        let elements = self.base.len() + self.blocks.iter().map(|block| block.len()).sum::<usize>();
+        let elements = self.base.len() + self.later.iter().map(|block| block.len()).sum::<usize>();
         elements * size_of::<T>()
     }
 
@@ -94,7 +80,7 @@ impl<T: Default> Blocks<T> {
 
     /// Rows that the blocks of this version have room for.
     fn allotted(&self) -> usize {
-        self.base_len + self.blocks.len() * self.rows_per_block()
+        self.base_len + self.later.len() * self.rows_per_block()
     }
 }
 
@@ -106,12 +92,12 @@ impl<T: Default + Clone> Blocks<T> {
             if self.len == self.allotted() {
                 let elements = self.rows_per_block() * self.stride;
                 let capacity = elements.min(values.len().max(elements / 8));
-                self.blocks.push(Arc::new(Aligned::with_capacity(capacity)));
+                self.later.push(Arc::new(Aligned::with_capacity(capacity)));
             }
             let room = (self.allotted() - self.len) * self.stride;
             let (fitting, rest) = values.split_at(room.min(values.len()));
             let used = (self.len - self.base_len) % self.rows_per_block() * self.stride;
-            let last = self.blocks.last_mut().expect("a block with room was made above");
+            let last = self.later.last_mut().expect("a block with room was made above");
             let block = Arc::make_mut(last);
             debug_assert_eq!(block.len(), used);
             block.extend(fitting.iter().cloned());
@@ -128,7 +114,7 @@ impl<T: Default + Copy> Blocks<T> {
     /// When another version shares the rows, when rows were appended, or when `order` is not a
     /// permutation of the row numbers.
     pub(crate) fn permute(&mut self, order: &[u32]) {
-        assert!(order.len() == self.len && self.blocks.is_empty(), "one place for each row");
+        assert!(order.len() == self.len && self.later.is_empty(), "one place for each row");
         let values = Arc::get_mut(&mut self.base).expect("no other version shares the rows");
         let stride = self.stride;
         let mut is_placed = vec![false; order.len()];
@@ -162,7 +148,7 @@ impl<T: Default> Blocks<T> {
         while self.allotted() < self.len {
             let elements = self.rows_per_block() * self.stride;
             let block = std::iter::repeat_with(T::default).take(elements).collect();
-            self.blocks.push(Arc::new(block));
+            self.later.push(Arc::new(block));
         }
     }
 }
@@ -188,9 +174,6 @@ mod tests {
                 let first = 3 * row as u32;
                 assert_eq!(version.row(row), [first, first + 1, first + 2]);
             }
-            let joined: Vec<u32> = version.pieces().flat_map(|(_, piece)| piece.to_vec()).collect();
-            assert_eq!(joined.len(), 3 * version.len());
-            assert!(joined.iter().enumerate().all(|(index, value)| *value == index as u32));
         }
     }
 

@@ -8,11 +8,12 @@ use std::fmt;
 
 /// A node at a distance; `Ord` is by distance, then by node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub(crate) struct Candidate(u64);
 
 impl Candidate {
-    /// After every other candidate.
-    pub(crate) const LAST: Self = Self(u64::MAX);
+    /// After every other candidate: infinitely far away.
+    pub(crate) const LAST: Self = Self((INFINITE as u64) << 32 | u32::MAX as u64);
 
     pub(crate) fn new(distance: f32, node: u32) -> Self {
         Self(u64::from(ordered_bits(distance)) << 32 | u64::from(node))
@@ -31,6 +32,12 @@ impl Candidate {
         from_ordered_bits((self.0 >> 32) as u32)
     }
 
+    /// The next distance above: what is under it is as near as this candidate, or nearer.
+    #[inline]
+    pub(crate) fn threshold(self) -> f32 {
+        from_ordered_bits(((self.0 >> 32) as u32 + 1).min(INFINITE))
+    }
+
     pub(crate) fn node(self) -> u32 {
         self.0 as u32
     }
@@ -41,6 +48,9 @@ impl fmt::Debug for Candidate {
         write!(formatter, "{}@{}", self.node(), self.distance())
     }
 }
+
+/// Infinity as an integer of the same order.
+const INFINITE: u32 = f32::INFINITY.to_bits() | 1 << 31;
 
 /// Maps a float to an integer of the same order: negative distances are real (inner product).
 fn ordered_bits(value: f32) -> u32 {
@@ -67,6 +77,9 @@ mod tests {
             let candidate = Candidate::new(distance, 77);
             assert_eq!((candidate.distance(), candidate.node()), (distance, 77));
             assert!(candidate < Candidate::LAST);
+            assert!(candidate.threshold() > distance);
         }
+        assert_eq!(Candidate::new(1.0, 1).threshold(), 1.0_f32.next_up());
+        assert_eq!(Candidate::LAST.threshold(), f32::INFINITY);
     }
 }

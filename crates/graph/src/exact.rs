@@ -97,7 +97,7 @@ impl Flat {
     }
 
     fn nearest(&self, query: &Query<'_>, k: usize) -> Vec<Neighbor> {
-        let mut lists = Nearest::new(1, k.min(self.len()).max(1));
+        let mut lists = Nearest::new(self.space.kernels(), 1, k.min(self.len()).max(1));
         let mut distances = [0.0; ROWS_PER_GROUP];
         let mut nodes = [0; ROWS_PER_GROUP];
         for first in (0..self.len()).step_by(ROWS_PER_GROUP) {
@@ -130,14 +130,14 @@ impl Flat {
         let centre = centre(&self.space, 0..self.len() as u32);
         let answers = workers.run(|| {
             let groups = prepared.par_chunks(TILE_QUERIES);
-            groups.map(|group| self.search_group(group, k, &centre)).collect::<Vec<_>>()
+            groups.map(|group| self.search_group(group, k, centre)).collect::<Vec<_>>()
         });
         Ok(answers.into_iter().flatten().collect())
     }
 
     fn search_group(&self, queries: &[Query<'_>], k: usize, centre: &[f32]) -> Vec<Vec<Neighbor>> {
         let keep = (k + SLACK).min(self.len()).max(1);
-        let mut lists = Nearest::new(queries.len(), keep);
+        let mut lists = Nearest::new(self.space.kernels(), queries.len(), keep);
         let (mut asked, mut rows, mut tile) = (Panel::default(), Panel::default(), Tile::default());
         asked.restart(&self.space, queries.len());
         for query in queries {
@@ -147,7 +147,7 @@ impl Flat {
             let end = (first as usize + TILE_ROWS).min(self.len());
             rows.fill(&self.space, first..end as u32, centre);
             tile.compute((&asked, 0..queries.len()), (&rows, 0..rows.len()));
-            tile.offer_to_rows(self.space.kernels(), &mut lists, 0, first);
+            tile.offer_to_rows(&mut lists, 0, first);
         }
         let mut measure = |(list, query)| self.measured(query, lists.sorted(list), k);
         queries.iter().enumerate().map(&mut measure).collect()

@@ -16,11 +16,11 @@ use crate::candidate::Candidate;
 use crate::exact::{Flat, reported};
 use crate::limits::{MAX_EF, MAX_K};
 use crate::links::LinkTable;
-use crate::search::{Layer, Scratch};
 use crate::params::BuildParams;
+use crate::search::{Layer, Scratch};
 use crate::space::{Query, Space};
-use parts::Towers;
 use crate::{Error, Metric, Vectors, Workers};
+use parts::Towers;
 
 /// A version of a hierarchical navigable small-world graph over rows of vectors.
 #[derive(Clone, Debug)]
@@ -176,10 +176,8 @@ impl Graph {
     ) -> Result<Vec<Neighbor>, Error> {
         check_search(k, ef_search)?;
         let query = self.space.query(query)?;
-        let mut found = Vec::with_capacity(ef_search.max(k));
-        self.search_level_0(&query, ef_search.max(k), scratch, &mut found);
-        found.truncate(k);
-        Ok(reported(self.metric(), &found))
+        self.search_level_0(&query, ef_search.max(k), scratch);
+        Ok(reported(self.metric(), &scratch.found[..k.min(scratch.found.len())]))
     }
 
     /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
@@ -258,51 +256,46 @@ impl Graph {
         self.tower(node).first_list as usize + usize::from(level) - 1
     }
 
-    /// Algorithm 5: descend to level 1 greedily, then a beam on level 0. The entry point is a
-    /// second start of the beam, so that a beam that is wide enough reaches every node.
-    pub(crate) fn search_level_0(
-        &self,
-        query: &Query<'_>,
-        ef: usize,
-        scratch: &mut Scratch,
-        found: &mut Vec<Candidate>,
-    ) {
-        found.clear();
-        let Some(entry) = self.entry(query, scratch) else { return };
-        found.push(entry);
+    /// Algorithm 5: descend to level 1 greedily, then a beam on level 0; `scratch.found` are the
+    /// `ef` nearest. The entry point is a second start of the beam, so that a beam that is wide
+    /// enough reaches every node.
+    pub(crate) fn search_level_0(&self, query: &Query<'_>, ef: usize, scratch: &mut Scratch) {
+        let Some(entry) = self.start(query, scratch) else { return };
         for level in (1..=self.level(entry.node())).rev() {
-            self.search_level(query, level, 1, scratch, found);
+            self.search_level(query, level, 1, scratch);
         }
-        found.push(entry);
-        self.search_level(query, 0, ef, scratch, found);
+        scratch.found.push(entry);
+        self.search_level(query, 0, ef, scratch);
     }
 
-    /// The entry point with its distance.
-    pub(crate) fn entry(&self, query: &Query<'_>, scratch: &mut Scratch) -> Option<Candidate> {
+    /// Makes the entry point the only start of a search.
+    pub(crate) fn start(&self, query: &Query<'_>, scratch: &mut Scratch) -> Option<Candidate> {
+        scratch.found.clear();
         let node = self.entry_point?;
         let mut distance = [0.0];
         self.space.distances(query, &[node], &mut distance);
         scratch.computed += 1;
-        Some(Candidate::new(distance[0], node))
+        let entry = Candidate::new(distance[0], node);
+        scratch.found.push(entry);
+        Some(entry)
     }
 
-    /// Replaces the starts in `found` by the `ef` nearest nodes on `level`.
+    /// Replaces the starts in `scratch.found` by the `ef` nearest nodes on `level`.
     pub(crate) fn search_level(
         &self,
         query: &Query<'_>,
         level: u8,
         ef: usize,
         scratch: &mut Scratch,
-        found: &mut Vec<Candidate>,
     ) {
         let (space, len) = (&self.space, self.len());
         if level == 0 {
             let layer = Layer { space, links: &self.links, list_of: |node| node as usize, len };
-            layer.search(query, ef, scratch, found);
+            layer.search(query, ef, scratch);
         } else {
             let list_of = |node| self.upper_list(node, level);
             let layer = Layer { space, links: &self.upper, list_of, len };
-            layer.search(query, ef, scratch, found);
+            layer.search(query, ef, scratch);
         }
     }
 }

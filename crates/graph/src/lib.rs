@@ -22,27 +22,27 @@
 //! ```
 
 // In the order in which they are best read.
+mod aligned;
+mod blocks;
+mod build;
+mod candidate;
 mod error;
+mod exact;
+mod graph;
+mod kernels;
 mod limits;
+mod links;
 mod metric;
-mod vectors;
+mod nearest;
+mod panel;
 mod params;
 mod progress;
-mod graph;
-mod search;
 mod prune;
-mod build;
-mod exact;
-mod links;
-mod space;
-mod panel;
-mod nearest;
-mod candidate;
-mod visited;
-mod kernels;
-mod blocks;
-mod aligned;
 mod random;
+mod search;
+mod space;
+mod vectors;
+mod visited;
 
 pub use build::{Build, BuildStats, build, plan};
 pub use error::Error;

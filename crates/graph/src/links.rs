@@ -21,6 +21,15 @@ const SLOTS_PER_LINE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Slot(AtomicU32);
 
+impl Slot {
+    /// The node that the slot links to; nothing behind the end of a list.
+    #[inline]
+    pub(crate) fn node(&self) -> Option<u32> {
+        let node = self.0.load(Ordering::Relaxed);
+        (node != EMPTY).then_some(node)
+    }
+}
+
 impl Default for Slot {
     fn default() -> Self {
         Self(AtomicU32::new(EMPTY))
@@ -58,8 +67,13 @@ impl LinkTable {
     /// The links of a list.
     #[inline]
     pub(crate) fn neighbors(&self, list: usize) -> impl Iterator<Item = u32> + '_ {
-        let slots = self.lists.row(list).iter();
-        slots.map(|slot| slot.0.load(Ordering::Relaxed)).take_while(|node| *node != EMPTY)
+        self.slots(list).iter().map_while(Slot::node)
+    }
+
+    /// The slots of a list; the links end at the first empty one.
+    #[inline]
+    pub(crate) fn slots(&self, list: usize) -> &[Slot] {
+        self.lists.row(list)
     }
 
     pub(crate) fn degree(&self, list: usize) -> usize {

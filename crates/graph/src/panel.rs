@@ -14,8 +14,11 @@ use crate::space::Space;
 /// Under `l2`, rows of fewer values are subtracted instead of multiplied.
 const MIN_PRODUCT_DIM: usize = 8;
 
+/// Rows that are fetched into the cache ahead of the one that is copied.
+const PREFETCH_ROWS: usize = 4;
+
 /// Columns that are scanned before the threshold of a row is looked at again.
-const FIRST_PART: usize = 32;
+const FIRST_PART: usize = 16;
 
 /// Some rows of a space, side by side.
 #[derive(Debug, Default)]
@@ -32,11 +35,15 @@ impl Panel {
     pub(crate) fn fill(
         &mut self,
         space: &Space,
-        nodes: impl ExactSizeIterator<Item = u32>,
+        nodes: impl ExactSizeIterator<Item = u32> + Clone,
         centre: &[f32],
     ) {
         self.restart(space, nodes.len());
+        let mut ahead = nodes.clone().skip(PREFETCH_ROWS);
         for node in nodes {
+            if let Some(ahead) = ahead.next() {
+                space.prefetch(ahead);
+            }
             self.push(space, space.row(node), space.scale(node), centre);
         }
     }
@@ -89,19 +96,13 @@ impl Panel {
     }
 }
 
-/// The mean of some rows under `l2`; the other metrics need no centre.
-pub(crate) fn centre(space: &Space, nodes: impl ExactSizeIterator<Item = u32>) -> Vec<f32> {
-    if space.metric() != Metric::L2 {
-        return Vec::new();
+/// A row that others lie around, for [`Panel::fill`]: the first of them, as good as their mean
+/// when they are near each other. Only `l2` needs one.
+pub(crate) fn centre(space: &Space, mut nodes: impl Iterator<Item = u32>) -> &[f32] {
+    match (space.metric(), nodes.next()) {
+        (Metric::L2, Some(node)) => space.row(node),
+        _ => &[],
     }
-    let weight = 1.0 / nodes.len().max(1) as f32;
-    let mut mean = vec![0.0; space.dim()];
-    for node in nodes {
-        for (mean, value) in mean.iter_mut().zip(space.row(node)) {
-            *mean += value * weight;
-        }
-    }
-    mean
 }
 
 /// A tile: some rows of a panel against some rows of another, its entries turned into distances
@@ -144,7 +145,6 @@ impl Tile {
     /// Offers every distance to the list of its row; columns are called `first_node` and up.
     pub(crate) fn offer_to_rows(
         &mut self,
-        kernels: Kernels,
         lists: &mut Nearest,
         first_list: usize,
         first_node: u32,
@@ -154,9 +154,9 @@ impl Tile {
             let list = first_list + row;
             for part in parts(self.column_bias.len()) {
                 let thresholds = (lists.threshold(list), &never[part.clone()]);
-                for (column, distance) in self.scan(kernels, row, part, thresholds) {
-                    lists.offer(list, distance, first_node + column);
-                }
+                let first = first_node + part.start as u32;
+                let survivors = self.scan(lists.kernels(), row, part, thresholds);
+                lists.offer_all(list, &survivors.of_row, first);
             }
         }
         self.never = never;
@@ -166,16 +166,18 @@ impl Tile {
     /// number by which its first row is called in the lists of the other.
     pub(crate) fn offer_to_both(
         &mut self,
-        kernels: Kernels,
         (row_lists, first_row): (&mut Nearest, u32),
         (column_lists, first_column): (&mut Nearest, u32),
     ) {
+        let kernels = row_lists.kernels();
         for row in 0..self.row_bias.len() {
             for part in parts(self.column_bias.len()) {
                 let thresholds = (row_lists.threshold(row), column_lists.thresholds(part.clone()));
-                for (column, distance) in self.scan(kernels, row, part, thresholds) {
-                    row_lists.offer(row, distance, first_column + column);
-                    column_lists.offer(column as usize, distance, first_row + row as u32);
+                let first = part.start;
+                let survivors = self.scan(kernels, row, part, thresholds);
+                row_lists.offer_all(row, &survivors.of_row, first_column + first as u32);
+                for (column, distance) in survivors.of_columns.iter() {
+                    column_lists.offer(first + column as usize, distance, first_row + row as u32);
                 }
             }
         }
@@ -183,27 +185,23 @@ impl Tile {
 
     /// Offers the distances of a panel to itself: rows from `first_row` on against all before
     /// them, so that each pair is met once; names are `first_node` and up.
-    pub(crate) fn offer_within(
-        &mut self,
-        kernels: Kernels,
-        lists: &mut Nearest,
-        first_row: usize,
-        first_node: u32,
-    ) {
+    pub(crate) fn offer_within(&mut self, lists: &mut Nearest, first_row: usize, first_node: u32) {
         for row in 0..self.row_bias.len() {
             let own = first_row + row;
             for part in parts(own) {
                 let thresholds = (lists.threshold(own), lists.thresholds(part.clone()));
-                for (column, distance) in self.scan(kernels, row, part, thresholds) {
-                    lists.offer(own, distance, first_node + column);
-                    lists.offer(column as usize, distance, first_node + own as u32);
+                let first = part.start;
+                let survivors = self.scan(lists.kernels(), row, part, thresholds);
+                lists.offer_all(own, &survivors.of_row, first_node + first as u32);
+                for (column, distance) in survivors.of_columns.iter() {
+                    lists.offer(first + column as usize, distance, first_node + own as u32);
                 }
             }
         }
     }
 
     /// The entries of some columns of a row that are below the threshold of the row or of their
-    /// column.
+    /// column; columns are counted from the first of these.
     #[inline]
     fn scan(
         &mut self,
@@ -211,8 +209,7 @@ impl Tile {
         row: usize,
         columns: Range<usize>,
         (row_threshold, column_thresholds): (f32, &[f32]),
-    ) -> impl Iterator<Item = (u32, f32)> + '_ {
-        let first = columns.start as u32;
+    ) -> &Survivors {
         let entries = &self.entries[row * self.column_bias.len()..];
         let scan = Scan {
             products: &entries[columns.clone()],
@@ -224,7 +221,7 @@ impl Tile {
         };
         self.survivors.restart(scan.products.len());
         kernels.scan(&scan, &mut self.survivors);
-        self.survivors.iter().map(move |(column, distance)| (first + column, distance))
+        &self.survivors
     }
 }
 
@@ -286,12 +283,13 @@ mod tests {
                 let space = space(metric, dim, ROWS);
                 let nodes = 0..ROWS as u32;
                 let mut panel = Panel::default();
-                panel.fill(&space, nodes.clone(), &centre(&space, nodes.clone()));
-                let (mut tile, mut lists) = (Tile::default(), Nearest::new(ROWS, 5));
+                panel.fill(&space, nodes.clone(), centre(&space, nodes.clone()));
+                let (mut tile, mut lists) =
+                    (Tile::default(), Nearest::new(space.kernels(), ROWS, 5));
                 for first in (0..ROWS).step_by(40) {
                     let rows = first..(first + 40).min(ROWS);
                     tile.compute((&panel, rows.clone()), (&panel, 0..rows.end));
-                    tile.offer_within(space.kernels(), &mut lists, first, 0);
+                    tile.offer_within(&mut lists, first, 0);
                 }
                 let mut agreed = 0;
                 for node in nodes {

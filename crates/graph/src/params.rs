@@ -1,7 +1,7 @@
 //! What a caller may set about a build, with the defaults.
 
-use crate::limits::{MAX_EF, MAX_M};
 use crate::Error;
+use crate::limits::{MAX_EF, MAX_M};
 
 /// How a graph is built.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 //! needs no list of its own.
 
 use crate::candidate::Candidate;
-use crate::links::LinkTable;
+use crate::links::{LinkTable, Slot};
 use crate::space::{Query, Space};
 use crate::visited::Visited;
 
@@ -18,6 +18,8 @@ const GROUP: usize = 32;
 pub struct Scratch {
     visited: Visited,
     beam: Beam,
+    /// Where a search starts, and what it found, nearest first.
+    pub(crate) found: Vec<Candidate>,
     /// Distances computed since this scratch was made.
     pub(crate) computed: u64,
 }
@@ -46,16 +48,10 @@ pub(crate) struct Layer<'a, F> {
 }
 
 impl<F: Fn(u32) -> usize> Layer<'_, F> {
-    /// Replaces the starts in `found` by the `ef` nearest nodes that a walk from them finds,
-    /// nearest first.
-    pub(crate) fn search(
-        &self,
-        query: &Query<'_>,
-        ef: usize,
-        scratch: &mut Scratch,
-        found: &mut Vec<Candidate>,
-    ) {
-        let Scratch { visited, beam, computed } = scratch;
+    /// Replaces the starts in `scratch.found` by the `ef` nearest nodes that a walk from them
+    /// finds, nearest first.
+    pub(crate) fn search(&self, query: &Query<'_>, ef: usize, scratch: &mut Scratch) {
+        let Scratch { visited, beam, found, computed } = scratch;
         visited.restart(self.len);
         beam.restart(ef);
         for start in found.iter() {
@@ -66,42 +62,36 @@ impl<F: Fn(u32) -> usize> Layer<'_, F> {
         let mut group = [0; GROUP];
         let mut distances = [0.0; GROUP];
         while let Some(node) = beam.step() {
-            let mut neighbors = self.links.neighbors((self.list_of)(node));
-            loop {
-                let count = self.unseen(&mut neighbors, visited, &mut group);
-                self.space.distances(query, &group[..count], &mut distances[..count]);
+            for slots in self.links.slots((self.list_of)(node)).chunks(GROUP) {
+                let count = self.unseen(slots, visited, &mut group);
+                let (nodes, distances) = (&group[..count], &mut distances[..count]);
+                for node in nodes {
+                    self.space.prefetch(*node);
+                }
+                self.space.distances(query, nodes, distances);
                 *computed += count as u64;
-                for (node, distance) in group[..count].iter().zip(distances) {
-                    beam.offer(Candidate::new(distance, *node));
+                for (node, distance) in nodes.iter().zip(distances) {
+                    if beam.offer(Candidate::new(*distance, *node)) {
+                        // Most of what enters the beam is looked at sooner or later.
+                        self.links.prefetch((self.list_of)(*node));
+                    }
                 }
-                if count < GROUP {
-                    break;
-                }
-            }
-            if let Some(next) = beam.next_step() {
-                self.links.prefetch((self.list_of)(next));
             }
         }
         found.clear();
         found.extend(beam.candidates());
     }
 
-    /// Fills `group` with neighbors that were not seen before; how many there are.
+    /// Puts the nodes of `slots` that were not seen before into `group`; how many there are.
     #[inline]
-    fn unseen(
-        &self,
-        neighbors: &mut impl Iterator<Item = u32>,
-        visited: &mut Visited,
-        group: &mut [u32; GROUP],
-    ) -> usize {
+    fn unseen(&self, slots: &[Slot], visited: &mut Visited, group: &mut [u32; GROUP]) -> usize {
         let mut count = 0;
-        for node in neighbors {
-            if (node as usize) < self.len && visited.insert(node) {
+        for slot in slots {
+            let Some(node) = slot.node() else { break };
+            if (node as usize) < self.len {
+                // Whether a node is new cannot be predicted, so nothing branches on it.
                 group[count] = node;
-                count += 1;
-                if count == GROUP {
-                    break;
-                }
+                count += usize::from(visited.insert(node));
             }
         }
         count
@@ -127,13 +117,13 @@ impl Beam {
         self.next = 0;
     }
 
-    /// Adds a candidate when it is among the `ef` nearest.
+    /// Adds a candidate when it is among the `ef` nearest; whether it was.
     #[inline]
-    fn offer(&mut self, candidate: Candidate) {
+    fn offer(&mut self, candidate: Candidate) -> bool {
         let entry = pack(candidate);
         let is_full = self.entries.len() >= self.ef;
         if is_full && self.entries.last().is_some_and(|last| entry > *last) {
-            return;
+            return false;
         }
         let place = self.entries.partition_point(|other| *other < entry);
         if is_full {
@@ -141,23 +131,18 @@ impl Beam {
         }
         self.entries.insert(place, entry);
         self.next = self.next.min(place);
+        true
     }
 
     /// Marks the nearest node that was not looked at, and returns it.
     #[inline]
     fn step(&mut self) -> Option<u32> {
-        let node = self.next_step()?;
-        self.entries[self.next] |= Self::DONE;
-        Some(node)
-    }
-
-    /// The nearest node that was not looked at.
-    #[inline]
-    fn next_step(&mut self) -> Option<u32> {
         while *self.entries.get(self.next)? & Self::DONE != 0 {
             self.next += 1;
         }
-        Some(unpack(self.entries[self.next]).node())
+        let node = unpack(self.entries[self.next]).node();
+        self.entries[self.next] |= Self::DONE;
+        Some(node)
     }
 
     fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {

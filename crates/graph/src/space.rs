@@ -99,10 +99,6 @@ impl Space {
         self.rows.len()
     }
 
-    pub(crate) fn rows(&self) -> &Blocks<f32> {
-        &self.rows
-    }
-
     #[inline]
     pub(crate) fn row(&self, node: u32) -> &[f32] {
         self.rows.row(node as usize)
@@ -162,7 +158,9 @@ impl Space {
             Metric::L2 => self.kernels.l2_squared_many(query.vector, &self.rows, nodes, out),
             Metric::Ip => {
                 self.kernels.dot_many(query.vector, &self.rows, nodes, out);
-                out.iter_mut().for_each(|product| *product = -*product);
+                for product in out {
+                    *product = -*product;
+                }
             }
             Metric::Cosine => {
                 self.kernels.dot_many(query.vector, &self.rows, nodes, out);
@@ -181,11 +179,7 @@ impl Space {
 }
 
 /// One over the norm of each row under cosine, nothing under the other metrics.
-fn inverse_norms(
-    metric: Metric,
-    kernels: Kernels,
-    vectors: &Vectors,
-) -> Result<Vec<f32>, Error> {
+fn inverse_norms(metric: Metric, kernels: Kernels, vectors: &Vectors) -> Result<Vec<f32>, Error> {
     if metric != Metric::Cosine {
         return Ok(Vec::new());
     }

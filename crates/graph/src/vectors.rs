@@ -3,8 +3,8 @@
 //! Every value in it is finite and small enough that no distance overflows; that is checked
 //! once, where rows come in.
 
-use crate::aligned::Aligned;
 use crate::Error;
+use crate::aligned::Aligned;
 use crate::limits::{MAX_DIM, MAX_VALUE};
 
 /// Rows of `dim` finite `f32` values, one after the other, the first on a cache line.
@@ -100,8 +100,8 @@ pub(crate) fn check_values(values: &[f32], dim: usize, first_row: usize) -> Resu
 
 /// The offset of the first value that may not be stored.
 fn first_unfit(values: &[f32]) -> Option<usize> {
-    // Written so that NaN is unfit, and counted by chunks so that the compiler makes it wide.
-    let is_unfit = |value: &f32| !(value.abs() <= MAX_VALUE);
+    // NaN is in no range. Counted by chunks, so that the compiler makes it wide.
+    let is_unfit = |value: &f32| !(-MAX_VALUE..=MAX_VALUE).contains(value);
     let suspicious = values
         .chunks(4096)
         .position(|chunk| chunk.iter().map(|value| u32::from(is_unfit(value))).sum::<u32>() > 0)?;

@@ -1,1 +1,22 @@
-//! x
+//! An embedded vector database whose heart is true batch graph construction.
+//!
+//! This crate remembers, `loomdb_graph` computes. Vectors come in from files of many formats
+//! ([`import`]), and go to disk and back as a directory that is complete or not there at all
+//! ([`storage`]).
+
+#![forbid(unsafe_code)]
+
+// In the order in which they are best read.
+mod error;
+mod id_column;
+mod ids;
+pub mod import;
+pub mod index;
+mod ipc;
+mod limits;
+pub mod storage;
+mod suggest;
+
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{Id, Ids};
+pub use limits::MAX_ID_BYTES;

@@ -48,25 +48,24 @@ pub(super) fn candidates(
     Ok(pairs.into_candidates(members))
 }
 
-struct AllPairs<'a> {
-    space: &'a Space,
+struct AllPairs {
     panel: Panel,
     /// The nearest of the rows of each block, called by their places.
     blocks: Vec<Mutex<Nearest>>,
 }
 
-impl<'a> AllPairs<'a> {
-    fn new(space: &'a Space, members: &Members) -> Self {
+impl AllPairs {
+    fn new(space: &Space, members: &Members) -> Self {
         let rows = members.len();
         let mut panel = Panel::default();
         let nodes = || (0..rows).map(|place| members.node(place));
-        panel.fill(space, nodes(), &centre(space, nodes()));
+        panel.fill(space, nodes(), centre(space, nodes()));
         let lists = |first| {
             let rows = BLOCK_ROWS.min(rows - first);
-            Mutex::new(Nearest::new(rows, KEEP.min(panel.len()).max(1)))
+            Mutex::new(Nearest::new(space.kernels(), rows, KEEP.min(panel.len()).max(1)))
         };
         let blocks = (0..rows).step_by(BLOCK_ROWS).map(lists).collect();
-        Self { space, panel, blocks }
+        Self { panel, blocks }
     }
 
     fn rows(&self, block: usize) -> Range<usize> {
@@ -76,18 +75,17 @@ impl<'a> AllPairs<'a> {
 
     /// Offers the distances between two blocks, `row` not before `column`, to both.
     fn offer(&self, tile: &mut Tile, row: usize, column: usize) {
-        let kernels = self.space.kernels();
         let (rows, columns) = (self.rows(row), self.rows(column));
         let (first_row, first_column) = (rows.start as u32, columns.start as u32);
         tile.compute((&self.panel, rows), (&self.panel, columns));
         // The lower block first, so that no two tasks wait for each other.
         let mut column_lists = lock(&self.blocks[column]);
         if row == column {
-            tile.offer_within(kernels, &mut column_lists, 0, first_row);
+            tile.offer_within(&mut column_lists, 0, first_row);
         } else {
             let mut row_lists = lock(&self.blocks[row]);
             let to_rows = (&mut *row_lists, first_row);
-            tile.offer_to_both(kernels, to_rows, (&mut column_lists, first_column));
+            tile.offer_to_both(to_rows, (&mut column_lists, first_column));
         }
     }
 

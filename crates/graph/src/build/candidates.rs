@@ -22,10 +22,7 @@ pub(super) enum Lists {
     /// One list for each member, in order.
     One,
     /// The lists of place `p` are `lists[ends[p - 1]..ends[p]]`.
-    Many {
-        ends: Vec<u32>,
-        lists: Vec<u32>,
-    },
+    Many { ends: Vec<u32>, lists: Vec<u32> },
 }
 
 impl Candidates {
@@ -37,10 +34,6 @@ impl Candidates {
     /// All slots, list after list, to be filled from the front of each list.
     pub(super) fn slots(&mut self) -> &mut [u32] {
         &mut self.nodes
-    }
-
-    pub(super) fn per_list(&self) -> usize {
-        self.per_list
     }
 
     /// Puts the candidates of the member at `place` into `found`, ascending, each once.

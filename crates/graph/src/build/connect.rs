@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 
-use crate::candidate::Candidate;
 use crate::graph::Graph;
 use crate::progress::{Observer, Phase};
 use crate::search::Scratch;
@@ -131,10 +130,9 @@ impl Walk<'_> {
 
     /// A reached node near `node` that has a slot for another link.
     fn anchor(&self, node: u32, scratch: &mut Scratch) -> u32 {
-        let mut near: Vec<Candidate> = Vec::new();
         let query = self.graph.space.query_of(node);
-        self.graph.search_level_0(&query, ANCHOR_EF, scratch, &mut near);
-        let near = near.into_iter().map(Candidate::node);
+        self.graph.search_level_0(&query, ANCHOR_EF, scratch);
+        let near = scratch.found.iter().map(|candidate| candidate.node());
         let all = 0..self.graph.len() as u32;
         // A leaf of the tree always has a slot, so the search over all nodes cannot fail.
         near.chain(all)

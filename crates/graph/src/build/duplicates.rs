@@ -70,8 +70,7 @@ impl Groups {
     pub(super) fn link(&self, graph: &Graph) {
         for group in self.duplicates.chunk_by(|left, right| left.1 == right.1) {
             for (index, (node, first)) in group.iter().enumerate() {
-                let parent =
-                    if index == 0 { *first } else { group[(index - 1) / FAN_OUT].0 };
+                let parent = if index == 0 { *first } else { group[(index - 1) / FAN_OUT].0 };
                 force_link(graph, parent, *node);
                 force_link(graph, *node, parent);
             }

@@ -11,16 +11,15 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use super::connect::{Growth, connect};
-use super::link::{ALPHA, RANDOM_CANDIDATES, Work};
+use super::link::{RANDOM_CANDIDATES, Work};
 use super::{Build, BuildStats, levels, plan};
 use crate::candidate::Candidate;
-use crate::graph::parts::Towers;
 use crate::graph::Graph;
+use crate::graph::parts::Towers;
 use crate::nearest::Nearest;
 use crate::panel::{Panel, Tile, centre};
 use crate::params::{BuildParams, Strategy};
 use crate::progress::{Observer, Phase, Workers, check_canceled};
-use crate::prune::Prune;
 use crate::random::Random;
 use crate::search::Scratch;
 use crate::space::Space;
@@ -168,36 +167,30 @@ impl Chunk<'_> {
             }));
         }
         graph.len = last;
-        self.raise_entry_point(graph, &mut growth, nodes.clone(), &mut backlinks);
+        backlinks.extend(raise_entry_point(graph, &mut growth, nodes));
         stats.distance_computations += apply(graph, &growth, backlinks);
         Ok(())
     }
+}
 
-    /// A new node that reaches above all others becomes the entry point: the one nearest to the
-    /// mean of all rows if there are several. The old one hangs below it.
-    fn raise_entry_point(
-        &self,
-        graph: &mut Graph,
-        growth: &mut Growth,
-        nodes: Range<u32>,
-        backlinks: &mut Vec<Backlink>,
-    ) {
-        let old = graph.entry_point;
-        let top = old.map(|old| graph.level(old));
-        let highest = nodes.clone().map(|node| graph.level(node)).max();
-        if highest <= top {
-            return;
-        }
-        let highest: Vec<u32> = nodes.filter(|node| Some(graph.level(*node)) == highest).collect();
-        graph.entry_point = levels::nearest_to_centre(&graph.space, graph.len, &highest);
-        let (Some(old), Some(new)) = (old, graph.entry_point) else { return };
-        if old == new {
-            return;
-        }
-        growth.reroot(old, new);
-        let link = Candidate::new(graph.space.between(new, old), old);
-        backlinks.push(Backlink { level: 0, node: new, link });
+/// Makes a new node that reaches above all others the entry point: the one nearest to the mean of
+/// all rows if there are several. The old one hangs below it, by the link that is returned.
+fn raise_entry_point(
+    graph: &mut Graph,
+    growth: &mut Growth,
+    nodes: Range<u32>,
+) -> Option<Backlink> {
+    let old = graph.entry_point?;
+    let highest = nodes.clone().map(|node| graph.level(node)).max()?;
+    if highest <= graph.level(old) {
+        return None;
     }
+    let highest: Vec<u32> = nodes.filter(|node| graph.level(*node) == highest).collect();
+    let new = levels::nearest_to_centre(&graph.space, graph.len, &highest)?;
+    graph.entry_point = Some(new);
+    growth.reroot(old, new);
+    let link = Candidate::new(graph.space.between(new, old), old);
+    Some(Backlink { level: 0, node: new, link })
 }
 
 /// Hangs each new node below one of its neighbors, and returns the links that this needs. Only
@@ -227,9 +220,8 @@ fn hang(graph: &mut Graph, growth: &mut Growth, chosen: &[Chosen]) -> Vec<Backli
 /// distances that this takes.
 fn apply(graph: &Graph, growth: &Growth, mut backlinks: Vec<Backlink>) -> u64 {
     backlinks.par_sort_unstable_by_key(|backlink| (backlink.level, backlink.node, backlink.link));
-    let same_list = |left: &Backlink, right: &Backlink| {
-        (left.level, left.node) == (right.level, right.node)
-    };
+    let same_list =
+        |left: &Backlink, right: &Backlink| (left.level, left.node) == (right.level, right.node);
     let lists: Vec<&[Backlink]> = backlinks.chunk_by(same_list).collect();
     let take_up = |work: &mut Work, links: &&[Backlink]| take_up(graph, growth, links, work);
     lists.par_iter().with_min_len(16).map_init(Work::default, take_up).sum()
@@ -259,8 +251,7 @@ fn take_up(graph: &Graph, growth: &Growth, backlinks: &[Backlink], work: &mut Wo
     work.kept.clear();
     work.kept.extend(work.candidates.iter().copied().filter(is_fixed));
     work.candidates.retain(|link| !is_fixed(link));
-    let prune = Prune::new(&graph.space, ALPHA);
-    work.computed += prune.select(&work.candidates, table.max_degree(), &mut work.kept);
+    work.select_more(graph, table.max_degree());
     work.kept.sort_unstable();
     table.set(list, work.kept.iter().map(|link| link.node()));
     std::mem::take(&mut work.computed)
@@ -274,6 +265,20 @@ struct Finder<'a> {
     by_tiles: bool,
     /// The nodes of the chunk that reach above level 0, with their levels.
     high: Vec<(u32, u8)>,
+}
+
+/// Memory that the rows of one task share.
+#[derive(Default)]
+struct FinderWork {
+    scratch: Scratch,
+    work: Work,
+}
+
+impl FinderWork {
+    /// Distances computed since this was last asked.
+    fn take_computed(&mut self) -> u64 {
+        std::mem::take(&mut self.scratch.computed) + std::mem::take(&mut self.work.computed)
+    }
 }
 
 /// What one task found.
@@ -304,18 +309,16 @@ impl<'a> Finder<'a> {
     fn find_group(&self, group: Range<u32>) -> Vec<Found> {
         let (near, computed) = self.near(group.clone());
         let nodes: Vec<u32> = group.clone().collect();
-        let find = |(scratch, work): &mut (Scratch, Work), nodes: &[u32]| {
-            let before = scratch.distance_computations();
+        let find = |work: &mut FinderWork, nodes: &[u32]| {
             let mut chosen = Vec::with_capacity(nodes.len());
             for node in nodes {
                 let near = &near[(node - group.start) as usize];
-                self.choose(*node, near, scratch, work, &mut chosen);
+                self.choose(*node, near, work, &mut chosen);
             }
-            let searched = scratch.distance_computations() - before;
-            Found { chosen, computed: searched + std::mem::take(&mut work.computed) }
+            Found { chosen, computed: work.take_computed() }
         };
         let tasks = nodes.par_chunks(TASK_ROWS);
-        let mut found: Vec<Found> = tasks.map_init(Default::default, find).collect();
+        let mut found: Vec<Found> = tasks.map_init(FinderWork::default, find).collect();
         found[0].computed += computed;
         found
     }
@@ -331,21 +334,22 @@ impl<'a> Finder<'a> {
         let space = &self.graph.space;
         let centre = centre(space, group.clone());
         let mut rows = Panel::default();
-        rows.fill(space, group.clone(), &centre);
-        let empty = || (Panel::default(), Tile::default(), Nearest::new(group.len(), keep + 1));
+        rows.fill(space, group.clone(), centre);
+        let empty_lists = || Nearest::new(space.kernels(), group.len(), keep + 1);
+        let empty = || (Panel::default(), Tile::default(), empty_lists());
         let starts = others.clone().into_par_iter().step_by(TILE_ROWS);
         let offered = starts.fold(empty, |(mut columns, mut tile, mut lists), start| {
             let end = (start + TILE_ROWS as u32).min(others.end);
-            columns.fill(space, start..end, &centre);
+            columns.fill(space, start..end, centre);
             tile.compute((&rows, 0..rows.len()), (&columns, 0..columns.len()));
-            tile.offer_to_rows(space.kernels(), &mut lists, 0, start);
+            tile.offer_to_rows(&mut lists, 0, start);
             (columns, tile, lists)
         });
         let lists = offered.map(|(_, _, lists)| lists).reduce_with(|mut left, right| {
             left.merge(right);
             left
         });
-        let mut lists = lists.unwrap_or_default();
+        let mut lists = lists.unwrap_or_else(empty_lists);
         let near = |(row, node): (usize, u32)| {
             let near = lists.sorted(row).iter().map(|near| near.node());
             near.filter(|near| *near != node).take(keep).collect()
@@ -355,44 +359,37 @@ impl<'a> Finder<'a> {
     }
 
     /// Chooses the neighbors of a new node on each of its levels.
-    fn choose(
-        &self,
-        node: u32,
-        near: &[u32],
-        scratch: &mut Scratch,
-        work: &mut Work,
-        chosen: &mut Vec<Chosen>,
-    ) {
+    fn choose(&self, node: u32, near: &[u32], work: &mut FinderWork, chosen: &mut Vec<Chosen>) {
         let (graph, own_level) = (self.graph, self.graph.level(node));
+        let FinderWork { scratch, work } = work;
         let query = graph.space.query_of(node);
-        let mut found: Vec<Candidate> = Vec::new();
-        if !self.by_tiles || own_level > 0 {
-            found.extend(graph.entry(&query, scratch));
-        }
-        let top = found.first().map_or(0, |entry| graph.level(entry.node()));
+        scratch.found.clear();
+        let is_searched = !self.by_tiles || own_level > 0;
+        let entry = if is_searched { graph.start(&query, scratch) } else { None };
+        let top = entry.map_or(0, |entry| graph.level(entry.node()));
         for level in (1..=top.max(own_level)).rev() {
             let ef = if level > own_level { 1 } else { self.params.ef_construction };
             if level <= top {
-                graph.search_level(&query, level, ef, scratch, &mut found);
+                graph.search_level(&query, level, ef, scratch);
             }
             if level <= own_level {
                 let others = self.high.iter().filter(|(_, reached)| *reached >= level);
                 work.nodes.clear();
                 work.nodes.extend(others.map(|(other, _)| *other).filter(|other| *other != node));
-                chosen.push(self.select(node, level, &found, work));
+                chosen.push(self.select(node, level, &scratch.found, work));
             }
         }
         work.nodes.clear();
         work.nodes.extend_from_slice(near);
         if self.by_tiles {
-            found.clear();
+            scratch.found.clear();
         } else {
-            graph.search_level(&query, 0, self.params.ef_construction, scratch, &mut found);
+            graph.search_level(&query, 0, self.params.ef_construction, scratch);
         }
         if self.nodes.len() > 1 {
-            self.add_random(node, &found, &mut work.nodes);
+            self.add_random(node, &scratch.found, &mut work.nodes);
         }
-        chosen.push(self.select(node, 0, &found, work));
+        chosen.push(self.select(node, 0, &scratch.found, work));
     }
 
     /// Random nodes before `node`, which join clusters that share no near pair.
@@ -412,9 +409,7 @@ impl<'a> Finder<'a> {
         work.candidates.extend_from_slice(found);
         work.candidates.sort_unstable();
         work.candidates.dedup();
-        work.kept.clear();
-        let prune = Prune::new(&self.graph.space, ALPHA);
-        work.computed += prune.select(&work.candidates, self.params.m, &mut work.kept);
+        work.select(self.graph, self.params.m);
         Chosen { node, level, links: work.kept.clone() }
     }
 }

@@ -14,7 +14,7 @@ use crate::candidate::Candidate;
 use crate::graph::Graph;
 use crate::params::BuildParams;
 use crate::progress::{Observer, Phase, check_canceled};
-use crate::prune::Prune;
+use crate::prune;
 use crate::random::{Random, hash};
 
 /// Random members that each member considers besides its candidates. One in some hundreds
@@ -24,8 +24,8 @@ pub(super) const RANDOM_CANDIDATES: usize = 16;
 /// The most candidates that are looked at, nearest first.
 const MAX_CANDIDATES: usize = 96;
 
-/// See [`Prune`]: links are kept that the strict rule would drop.
-pub(super) const ALPHA: f32 = 1.2;
+/// Rows that are fetched into the cache while as many are computed.
+const FETCH_ROWS: usize = 8;
 
 /// Members that one task links.
 const CHUNK: usize = 256;
@@ -70,7 +70,6 @@ pub(super) struct Linker<'a> {
     graph: &'a Graph,
     params: &'a BuildParams,
     observer: &'a dyn Observer,
-    prune: Prune<'a>,
     computed: u64,
 }
 
@@ -98,8 +97,7 @@ impl<'a> Linker<'a> {
         params: &'a BuildParams,
         observer: &'a dyn Observer,
     ) -> Self {
-        let prune = Prune::new(&graph.space, ALPHA);
-        Self { graph, params, observer, prune, computed: 0 }
+        Self { graph, params, observer, computed: 0 }
     }
 
     /// Distances computed, those of the candidates included.
@@ -143,7 +141,7 @@ impl<'a> Linker<'a> {
                 candidates.of(place, &mut work.nodes);
                 self.add_random(level, members, place, &mut work.nodes);
                 work.measure(self.graph, members.node(place));
-                work.select(&self.prune, max_degree);
+                work.select(self.graph, max_degree);
                 chosen.degrees.push(work.kept.len() as u16);
                 chosen.links.extend_from_slice(&work.kept);
             }
@@ -164,8 +162,8 @@ impl<'a> Linker<'a> {
         let found = nodes.len();
         for _ in 0..RANDOM_CANDIDATES.min(members.len()) {
             let node = members.node(random.below(members.len()));
-            let is_new = nodes[..found].binary_search(&node).is_err()
-                && !nodes[found..].contains(&node);
+            let is_new =
+                nodes[..found].binary_search(&node).is_err() && !nodes[found..].contains(&node);
             if is_new {
                 nodes.push(node);
             }
@@ -187,7 +185,7 @@ impl<'a> Linker<'a> {
                 work.candidates.extend_from_slice(own);
                 work.join(reverse.of(place));
                 if work.candidates.len() > max_degree {
-                    work.select(&self.prune, max_degree);
+                    work.select(self.graph, max_degree);
                     std::mem::swap(&mut work.candidates, &mut work.kept);
                 }
                 let (table, list) = self.graph.list(members.node(place), level);
@@ -208,7 +206,13 @@ impl Work {
     pub(super) fn measure(&mut self, graph: &Graph, node: u32) {
         self.distances.clear();
         self.distances.resize(self.nodes.len(), 0.0);
-        graph.space.distances(&graph.space.query_of(node), &self.nodes, &mut self.distances);
+        let query = graph.space.query_of(node);
+        let mut ahead = self.nodes.chunks(FETCH_ROWS).skip(1);
+        let groups = self.nodes.chunks(FETCH_ROWS).zip(self.distances.chunks_mut(FETCH_ROWS));
+        for (nodes, distances) in groups {
+            ahead.next().into_iter().flatten().for_each(|node| graph.space.prefetch(*node));
+            graph.space.distances(&query, nodes, distances);
+        }
         self.computed += self.nodes.len() as u64;
         self.candidates.clear();
         let pairs = self.nodes.iter().zip(&self.distances);
@@ -218,9 +222,15 @@ impl Work {
     }
 
     /// Keeps the neighbors that the rule selects.
-    fn select(&mut self, prune: &Prune<'_>, max_degree: usize) {
+    pub(super) fn select(&mut self, graph: &Graph, max_degree: usize) {
         self.kept.clear();
-        self.computed += prune.select(&self.candidates, max_degree, &mut self.kept);
+        self.select_more(graph, max_degree);
+    }
+
+    /// Keeps further neighbors that the rule selects beside those that are kept.
+    pub(super) fn select_more(&mut self, graph: &Graph, max_degree: usize) {
+        let (candidates, kept) = (&self.candidates, &mut self.kept);
+        self.computed += prune::select(&graph.space, candidates, max_degree, kept);
     }
 
     /// Adds links that are not there yet, and restores the order.

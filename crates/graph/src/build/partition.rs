@@ -1,4 +1,4 @@
-//! Candidates from overlapping partitions: "pick in partitions" (PiPNN, arXiv:2602.21247).
+//! Candidates from overlapping partitions: "pick in partitions" (`PiPNN`, arXiv:2602.21247).
 //!
 //! Random rows of a cell become leaders, each row joins its few nearest leaders, and the cells
 //! that arise are split again until they are small. Rows that are near each other share several
@@ -21,13 +21,13 @@ use crate::random::{Random, hash};
 use crate::space::Space;
 
 /// The most rows of a leaf (`C_max` in the paper).
-const LEAF_ROWS: usize = 512;
+const LEAF_ROWS: usize = 256;
 
 /// Smaller leaves are joined (`C_min` in the paper).
 const MIN_LEAF_ROWS: usize = 64;
 
 /// The size that leaders are chosen for: leaves of very different sizes come of it.
-const TARGET_ROWS: usize = 256;
+const TARGET_ROWS: usize = 128;
 
 /// Leaders that a row joins, by depth; one below.
 const FAN_OUT: [usize; 2] = [8, 3];
@@ -140,13 +140,16 @@ impl Partition {
             rest = behind;
         }
         let (finished, total) = (AtomicUsize::new(0), tasks.len());
-        tasks.into_par_iter().try_for_each_init(LeafWork::default, |work, (leaf, slots)| {
-            check_canceled(observer)?;
-            work.nearest(space, &leaf.rows, slots);
-            let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
-            observer.progress(Phase::Candidates, finished, total);
-            Ok(())
-        })?;
+        tasks.into_par_iter().try_for_each_init(
+            || LeafWork::new(space),
+            |work, (leaf, slots)| {
+                check_canceled(observer)?;
+                work.nearest(space, &leaf.rows, slots);
+                let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                observer.progress(Phase::Candidates, finished, total);
+                Ok(())
+            },
+        )?;
         Ok(candidates)
     }
 
@@ -236,26 +239,29 @@ impl Splitter<'_> {
     ) -> Vec<u32> {
         let centre = centre(self.space, leaders.iter().copied());
         let mut panel = Panel::default();
-        panel.fill(self.space, leaders.iter().copied(), &centre);
+        panel.fill(self.space, leaders.iter().copied(), centre);
         let mut joined = vec![0; cell.rows.len() * fan_out];
         let stripes = cell.rows.par_chunks(STRIPE_ROWS);
         let (finished, total) = (AtomicUsize::new(0), stripes.len());
         let stripes = stripes.zip(joined.par_chunks_mut(STRIPE_ROWS * fan_out));
-        stripes.for_each_init(LeafWork::default, |work, (rows, joined)| {
-            work.panel.fill(self.space, rows.iter().copied(), &centre);
-            work.lists.restart(rows.len(), fan_out);
-            work.tile.compute((&work.panel, 0..rows.len()), (&panel, 0..leaders.len()));
-            work.tile.offer_to_rows(self.space.kernels(), &mut work.lists, 0, 0);
-            for (row, joined) in joined.chunks_mut(fan_out).enumerate() {
-                for (leader, near) in joined.iter_mut().zip(work.lists.sorted(row)) {
-                    *leader = near.node();
+        stripes.for_each_init(
+            || LeafWork::new(self.space),
+            |work, (rows, joined)| {
+                work.panel.fill(self.space, rows.iter().copied(), centre);
+                work.lists.restart(rows.len(), fan_out);
+                work.tile.compute((&work.panel, 0..rows.len()), (&panel, 0..leaders.len()));
+                work.tile.offer_to_rows(&mut work.lists, 0, 0);
+                for (row, joined) in joined.chunks_mut(fan_out).enumerate() {
+                    for (leader, near) in joined.iter_mut().zip(work.lists.sorted(row)) {
+                        *leader = near.node();
+                    }
                 }
-            }
-            if depth == 0 {
-                let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                self.observer.progress(Phase::Partition, finished, total);
-            }
-        });
+                if depth == 0 {
+                    let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                    self.observer.progress(Phase::Partition, finished, total);
+                }
+            },
+        );
         joined
     }
 }
@@ -269,14 +275,14 @@ fn join_small(cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
             joined.push(cell);
             continue;
         }
-        small = join(small, cell);
+        small = join(&small, &cell);
         if small.rows.len() >= MIN_LEAF_ROWS {
             joined.push(std::mem::take(&mut small));
         }
     }
     match joined.last_mut() {
         Some(last) if small.rows.len() < MIN_LEAF_ROWS => {
-            *last = join(std::mem::take(last), small);
+            *last = join(last, &small);
         }
         _ => joined.push(small),
     }
@@ -284,7 +290,7 @@ fn join_small(cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
 }
 
 /// One cell of the rows of two, each row once: at home if it was in either.
-fn join(left: Cell, right: Cell) -> Cell {
+fn join(left: &Cell, right: &Cell) -> Cell {
     let (left_homes, left_guests) = left.rows.split_at(left.home_count);
     let (right_homes, right_guests) = right.rows.split_at(right.home_count);
     let mut rows = [left_homes, right_homes].concat();
@@ -313,7 +319,6 @@ fn cut_at_random(cell: &Cell, seed: u64) -> Vec<Cell> {
 }
 
 /// Memory that the leaves of one thread share.
-#[derive(Default)]
 struct LeafWork {
     panel: Panel,
     tile: Tile,
@@ -321,15 +326,20 @@ struct LeafWork {
 }
 
 impl LeafWork {
+    fn new(space: &Space) -> Self {
+        let lists = Nearest::new(space.kernels(), 0, 1);
+        Self { panel: Panel::default(), tile: Tile::default(), lists }
+    }
+
     /// The nearest [`KEEP`] rows of each row of a leaf, from all pairs.
     fn nearest(&mut self, space: &Space, rows: &[u32], slots: &mut [u32]) {
         let nodes = rows.iter().copied();
-        self.panel.fill(space, nodes.clone(), &centre(space, nodes));
+        self.panel.fill(space, nodes.clone(), centre(space, nodes));
         self.lists.restart(rows.len(), KEEP);
         for first in (0..rows.len()).step_by(TILE_ROWS) {
             let stripe: Range<usize> = first..(first + TILE_ROWS).min(rows.len());
             self.tile.compute((&self.panel, stripe.clone()), (&self.panel, 0..stripe.end));
-            self.tile.offer_within(space.kernels(), &mut self.lists, first, 0);
+            self.tile.offer_within(&mut self.lists, first, 0);
         }
         for (row, slots) in slots.chunks_mut(KEEP).enumerate() {
             for (slot, near) in slots.iter_mut().zip(self.lists.sorted(row)) {

@@ -32,11 +32,7 @@ impl Graph {
     /// # Errors
     /// [`Error::InvalidGraph`] with the first contradiction, so that no search can go astray in a
     /// damaged graph; the errors of vectors.
-    pub fn from_parts(
-        parts: &GraphParts,
-        vectors: Vectors,
-        metric: Metric,
-    ) -> Result<Self, Error> {
+    pub fn from_parts(parts: &GraphParts, vectors: Vectors, metric: Metric) -> Result<Self, Error> {
         validate(parts, vectors.len())?;
         let space = Space::new(metric, vectors)?;
         let nodes = parts.levels.len();
@@ -111,9 +107,8 @@ fn validate_entry(parts: &GraphParts, top: u8) -> Result<(), Error> {
 fn validate_links(parts: &GraphParts) -> Result<(), Error> {
     let nodes = parts.levels.len() as u32;
     let level_0 = (0..nodes).map(|node| (node, 0));
-    let above = (0..nodes).flat_map(|node| {
-        (1..=parts.levels[node as usize]).map(move |level| (node, level))
-    });
+    let above = (0..nodes)
+        .flat_map(|node| (1..=parts.levels[node as usize]).map(move |level| (node, level)));
     let mut rest = &parts.links[..];
     let mut sorted = Vec::new();
     for ((node, level), degree) in level_0.chain(above).zip(&parts.degrees) {

@@ -1,14 +1,17 @@
 //! The loops for AVX2 with FMA.
 
+// `self` is the proof that the instructions are there.
+#![allow(clippy::unused_self)]
+
 use std::arch::x86_64::{
     __m256, _CMP_LT_OQ, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps,
     _mm256_add_ps, _mm256_castps256_ps128, _mm256_cmp_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_max_ps, _mm256_movemask_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_sub_ps,
+    _mm256_loadu_ps, _mm256_movemask_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps,
 };
 
-use super::{Scan, Survivors, many, scalar};
+use super::{Passed, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
+use crate::candidate::Candidate;
 
 const LANES: usize = 8;
 /// Sums that are kept apart so that additions need not wait for each other.
@@ -71,6 +74,11 @@ impl Avx2 {
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         with_proof!(scan(row, survivors));
     }
+
+    #[inline]
+    pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
+        scalar::insert_sorted(entries, candidate);
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -106,21 +114,19 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn fold(left: &[f32], right: &[f32], step: impl Fn(__m256, __m256, __m256) -> __m256) -> f32 {
-    let len = left.len().min(right.len());
+    let (left_groups, left) = left.as_chunks::<{ SUMS * LANES }>();
+    let (right_groups, right) = right.as_chunks::<{ SUMS * LANES }>();
     let mut sums = [_mm256_setzero_ps(); SUMS];
-    let mut at = 0;
-    while at + SUMS * LANES <= len {
+    for (left, right) in left_groups.iter().zip(right_groups) {
         for (index, sum) in sums.iter_mut().enumerate() {
-            let from = at + index * LANES;
+            let from = index * LANES;
             *sum = step(*sum, load(&left[from..]), load(&right[from..]));
         }
-        at += SUMS * LANES;
     }
-    for sum in &mut sums {
-        if at + LANES <= len {
-            *sum = step(*sum, load(&left[at..]), load(&right[at..]));
-            at += LANES;
-        }
+    let (left_lanes, _) = left.as_chunks::<LANES>();
+    let (right_lanes, _) = right.as_chunks::<LANES>();
+    for ((left, right), sum) in left_lanes.iter().zip(right_lanes).zip(&mut sums) {
+        *sum = step(*sum, load(left), load(right));
     }
     let halves = [_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])];
     reduce(_mm256_add_ps(halves[0], halves[1]))
@@ -162,17 +168,25 @@ fn scan(row: &Scan<'_>, survivors: &mut Survivors) {
         let bias = load(&row.column_bias[at..]);
         let scaled = _mm256_fmadd_ps(load(&row.products[at..]), scale, bias);
         let distances = _mm256_add_ps(scaled, row_bias);
-        let thresholds = _mm256_max_ps(row_threshold, load(&row.column_thresholds[at..]));
-        let below = _mm256_cmp_ps::<_CMP_LT_OQ>(distances, thresholds);
-        let mut passed = _mm256_movemask_ps(below) as u32;
-        while passed != 0 {
-            let column = at + passed.trailing_zeros() as usize;
-            let bias = row.column_bias[column];
-            let distance = row.products[column].mul_add(row.scale, bias) + row.row_bias;
-            survivors.push(column as u32, distance);
-            passed &= passed - 1;
-        }
+        let thresholds = load(&row.column_thresholds[at..]);
+        let of_row = _mm256_cmp_ps::<_CMP_LT_OQ>(distances, row_threshold);
+        let of_columns = _mm256_cmp_ps::<_CMP_LT_OQ>(distances, thresholds);
+        keep(row, at, _mm256_movemask_ps(of_row) as u32, &mut survivors.of_row);
+        keep(row, at, _mm256_movemask_ps(of_columns) as u32, &mut survivors.of_columns);
         at += LANES;
     }
     scalar::scan_from(row, at, survivors);
+}
+
+/// Keeps the columns from `at` on whose bits are set.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn keep(row: &Scan<'_>, at: usize, mut passed: u32, kept: &mut Passed) {
+    while passed != 0 {
+        let column = at + passed.trailing_zeros() as usize;
+        let bias = row.column_bias[column];
+        let distance = row.products[column].mul_add(row.scale, bias) + row.row_bias;
+        kept.push(column as u32, distance);
+        passed &= passed - 1;
+    }
 }

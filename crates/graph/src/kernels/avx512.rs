@@ -1,14 +1,20 @@
 //! The loops for AVX-512.
 
+// `self` is the proof that the instructions are there.
+#![allow(clippy::unused_self)]
+
 use std::arch::x86_64::{
-    __m512, __mmask16, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps, _mm512_cmp_ps_mask,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps,
-    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_setzero_ps, _mm512_storeu_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, __m512i, __mmask16, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps, _mm512_alignr_epi64,
+    _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_fmadd_ps, _mm512_loadu_epi64,
+    _mm512_loadu_ps, _mm512_mask_mov_epi64, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
+    _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_epi32,
+    _mm512_set1_epi64, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_storeu_epi32,
+    _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
-use super::{Scan, Survivors, many, scalar};
+use super::{Passed, SHORT_LIST, Scan, Survivors, many};
 use crate::blocks::Blocks;
+use crate::candidate::Candidate;
 
 const LANES: usize = 16;
 /// Sums that are kept apart so that additions need not wait for each other.
@@ -70,6 +76,11 @@ impl Avx512 {
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         with_proof!(scan(row, survivors));
     }
+
+    #[inline]
+    pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
+        with_proof!(insert_sorted(entries, candidate));
+    }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -101,24 +112,23 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn fold(left: &[f32], right: &[f32], step: impl Fn(__m512, __m512, __m512) -> __m512) -> f32 {
-    let len = left.len().min(right.len());
+    let (left_groups, left) = left.as_chunks::<{ SUMS * LANES }>();
+    let (right_groups, right) = right.as_chunks::<{ SUMS * LANES }>();
     let mut sums = [_mm512_setzero_ps(); SUMS];
-    let mut at = 0;
-    while at + SUMS * LANES <= len {
+    for (left, right) in left_groups.iter().zip(right_groups) {
         for (index, sum) in sums.iter_mut().enumerate() {
-            let from = at + index * LANES;
+            let from = index * LANES;
             *sum = step(*sum, load(&left[from..]), load(&right[from..]));
         }
-        at += SUMS * LANES;
     }
-    for sum in &mut sums {
-        if at + LANES <= len {
-            *sum = step(*sum, load(&left[at..]), load(&right[at..]));
-            at += LANES;
-        }
+    let (left_lanes, left) = left.as_chunks::<LANES>();
+    let (right_lanes, right) = right.as_chunks::<LANES>();
+    for ((left, right), sum) in left_lanes.iter().zip(right_lanes).zip(&mut sums) {
+        *sum = step(*sum, load(left), load(right));
     }
-    if at < len {
-        sums[0] = step(sums[0], load_rest(&left[at..len]), load_rest(&right[at..len]));
+    let len = left.len().min(right.len());
+    if len > 0 {
+        sums[0] = step(sums[0], load_rest(&left[..len]), load_rest(&right[..len]));
     }
     let halves = [_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])];
     _mm512_reduce_add_ps(_mm512_add_ps(halves[0], halves[1]))
@@ -145,34 +155,79 @@ fn load_rest(values: &[f32]) -> __m512 {
 }
 
 #[target_feature(enable = "avx512f")]
-#[allow(unsafe_code)]
 fn scan(row: &Scan<'_>, survivors: &mut Survivors) {
-    let columns = row.products.len();
-    let column_bias = &row.column_bias[..columns];
-    let column_thresholds = &row.column_thresholds[..columns];
-    let scale = _mm512_set1_ps(row.scale);
-    let row_bias = _mm512_set1_ps(row.row_bias);
-    let row_threshold = _mm512_set1_ps(row.row_threshold);
-    let first_lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    let mut at = 0;
-    while at + LANES <= columns {
-        let bias = load(&column_bias[at..]);
-        let scaled = _mm512_fmadd_ps(load(&row.products[at..]), scale, bias);
-        let distances = _mm512_add_ps(scaled, row_bias);
-        let thresholds = _mm512_max_ps(row_threshold, load(&column_thresholds[at..]));
-        let passed = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(distances, thresholds);
-        if passed != 0 {
-            let lanes = _mm512_add_epi32(first_lanes, _mm512_set1_epi32(at as i32));
-            let (to_columns, to_distances) = survivors.reserve(passed.count_ones() as usize);
-            // SAFETY: `reserve` gives room for sixteen entries in both lists.
-            unsafe {
-                let lanes = _mm512_maskz_compress_epi32(passed, lanes);
-                _mm512_storeu_epi32(to_columns.as_mut_ptr().cast(), lanes);
-                let kept = _mm512_maskz_compress_ps(passed, distances);
-                _mm512_storeu_ps(to_distances.as_mut_ptr(), kept);
-            }
-        }
-        at += LANES;
+    let (products, rest) = row.products.as_chunks::<LANES>();
+    let (bias, bias_rest) = row.column_bias.as_chunks::<LANES>();
+    let (thresholds, thresholds_rest) = row.column_thresholds.as_chunks::<LANES>();
+    for (index, ((products, bias), thresholds)) in
+        products.iter().zip(bias).zip(thresholds).enumerate()
+    {
+        let loaded = (load(products), load(bias), load(thresholds));
+        scan_columns(row, index * LANES, loaded, survivors);
     }
-    scalar::scan_from(row, at, survivors);
+    if !rest.is_empty() {
+        let count = rest.len();
+        // Lanes without a column are infinitely far away.
+        let lanes: __mmask16 = (1 << count) - 1;
+        let far = _mm512_set1_ps(f32::INFINITY);
+        let bias = _mm512_mask_mov_ps(far, lanes, load_rest(&bias_rest[..count]));
+        let loaded = (load_rest(rest), bias, load_rest(&thresholds_rest[..count]));
+        let at = products.len() * LANES;
+        scan_columns(row, at, loaded, survivors);
+    }
+}
+
+/// Scans the columns from `at` on whose products, biases and thresholds are loaded.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scan_columns(
+    row: &Scan<'_>,
+    at: usize,
+    (products, bias, thresholds): (__m512, __m512, __m512),
+    survivors: &mut Survivors,
+) {
+    let scaled = _mm512_fmadd_ps(products, _mm512_set1_ps(row.scale), bias);
+    let distances = _mm512_add_ps(scaled, _mm512_set1_ps(row.row_bias));
+    let row_threshold = _mm512_set1_ps(row.row_threshold);
+    let of_row = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(distances, row_threshold);
+    let of_columns = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(distances, thresholds);
+    if of_row | of_columns != 0 {
+        let first = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let columns = _mm512_add_epi32(first, _mm512_set1_epi32(at as i32));
+        keep(of_row, columns, distances, &mut survivors.of_row);
+        keep(of_columns, columns, distances, &mut survivors.of_columns);
+    }
+}
+
+/// Keeps the lanes whose bits are set.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+fn keep(passed: __mmask16, columns: __m512i, distances: __m512, kept: &mut Passed) {
+    let (to_columns, to_distances) = kept.reserve(passed.count_ones() as usize);
+    // SAFETY: `reserve` gives room for sixteen entries in both lists.
+    unsafe {
+        let columns = _mm512_maskz_compress_epi32(passed, columns);
+        _mm512_storeu_epi32(to_columns.as_mut_ptr().cast(), columns);
+        let distances = _mm512_maskz_compress_ps(passed, distances);
+        _mm512_storeu_ps(to_distances.as_mut_ptr(), distances);
+    }
+}
+
+/// One comparison finds the place; what lies behind it moves up by one lane.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+fn insert_sorted(entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
+    // SAFETY: a `Candidate` is a plain word, and there are eight of them.
+    unsafe {
+        let old = _mm512_loadu_epi64(entries.as_ptr().cast());
+        let new = _mm512_set1_epi64(candidate.bits() as i64);
+        let behind = _mm512_cmpgt_epu64_mask(old, new);
+        let moved = _mm512_alignr_epi64::<7>(old, old);
+        let place = behind & !(behind << 1);
+        let shifted = _mm512_mask_mov_epi64(old, behind, moved);
+        let inserted = _mm512_mask_mov_epi64(shifted, place, new);
+        _mm512_storeu_epi64(entries.as_mut_ptr().cast(), inserted);
+    }
 }

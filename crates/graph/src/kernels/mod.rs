@@ -14,15 +14,16 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
-pub(crate) use tile::{Scan, Survivors, products};
+pub(crate) use tile::{Passed, Scan, Survivors, products};
 
 use crate::blocks::Blocks;
+use crate::candidate::Candidate;
 
-/// Rows that are fetched into the cache ahead of the one that is computed.
-const PREFETCH_ROWS: usize = 2;
+/// Cache lines of a row that are fetched ahead; more would push out what is in use.
+const PREFETCH_LINES: usize = 32;
 
-/// Cache lines of a row that are fetched ahead; the processor's own prefetch follows them.
-const PREFETCH_LINES: usize = 8;
+/// Entries of a sorted list that fits one wide register.
+pub(crate) const SHORT_LIST: usize = 8;
 
 const FLOATS_PER_LINE: usize = 16;
 
@@ -103,7 +104,7 @@ impl Kernels {
         dispatch!(self, dot(left, right))
     }
 
-    /// The squared distances of `query` to the rows named by `nodes`, fetching rows ahead.
+    /// The squared distances of `query` to the rows named by `nodes`.
     #[inline]
     pub(crate) fn l2_squared_many(
         self,
@@ -115,7 +116,7 @@ impl Kernels {
         dispatch!(self, l2_squared_many(query, rows, nodes, out));
     }
 
-    /// The inner products of `query` with the rows named by `nodes`, fetching rows ahead.
+    /// The inner products of `query` with the rows named by `nodes`.
     #[inline]
     pub(crate) fn dot_many(
         self,
@@ -132,6 +133,12 @@ impl Kernels {
     #[inline]
     pub(crate) fn scan(self, scan: &Scan<'_>, survivors: &mut Survivors) {
         dispatch!(self, scan(scan, survivors));
+    }
+
+    /// Puts a candidate in its place in a sorted list, whose last entry falls off.
+    #[inline]
+    pub(crate) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
+        dispatch!(self, insert_sorted(entries, candidate));
     }
 }
 
@@ -157,7 +164,7 @@ pub(crate) fn prefetch_line<T>(elements: &[T]) {
     let _ = elements;
 }
 
-/// Applies `distance` to `query` and each named row, two rows behind the prefetch.
+/// Applies `distance` to `query` and each named row.
 #[inline(always)]
 #[allow(clippy::inline_always)] // so that it takes on the caller's instruction set
 fn many(
@@ -167,13 +174,7 @@ fn many(
     out: &mut [f32],
     distance: impl Fn(&[f32], &[f32]) -> f32,
 ) {
-    for &node in nodes.iter().take(PREFETCH_ROWS) {
-        prefetch(rows.row(node as usize));
-    }
-    for (index, (&node, out)) in nodes.iter().zip(out).enumerate() {
-        if let Some(&ahead) = nodes.get(index + PREFETCH_ROWS) {
-            prefetch(rows.row(ahead as usize));
-        }
+    for (&node, out) in nodes.iter().zip(out) {
         *out = distance(query, rows.row(node as usize));
     }
 }

@@ -1,11 +1,15 @@
 //! The loops for NEON, which every 64-bit ARM processor has.
 
+// `self` is the proof that the instructions are there.
+#![allow(clippy::unused_self)]
+
 use std::arch::aarch64::{
     float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vsubq_f32,
 };
 
-use super::{Scan, Survivors, many, scalar};
+use super::{SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
+use crate::candidate::Candidate;
 
 const LANES: usize = 4;
 /// Sums that are kept apart so that additions need not wait for each other.
@@ -68,6 +72,11 @@ impl Neon {
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         scalar::scan(row, survivors);
     }
+
+    #[inline]
+    pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
+        scalar::insert_sorted(entries, candidate);
+    }
 }
 
 #[target_feature(enable = "neon")]
@@ -107,21 +116,19 @@ fn fold(
     right: &[f32],
     step: impl Fn(float32x4_t, float32x4_t, float32x4_t) -> float32x4_t,
 ) -> f32 {
-    let len = left.len().min(right.len());
+    let (left_groups, left) = left.as_chunks::<{ SUMS * LANES }>();
+    let (right_groups, right) = right.as_chunks::<{ SUMS * LANES }>();
     let mut sums = [vdupq_n_f32(0.0); SUMS];
-    let mut at = 0;
-    while at + SUMS * LANES <= len {
+    for (left, right) in left_groups.iter().zip(right_groups) {
         for (index, sum) in sums.iter_mut().enumerate() {
-            let from = at + index * LANES;
+            let from = index * LANES;
             *sum = step(*sum, load(&left[from..]), load(&right[from..]));
         }
-        at += SUMS * LANES;
     }
-    for sum in &mut sums {
-        if at + LANES <= len {
-            *sum = step(*sum, load(&left[at..]), load(&right[at..]));
-            at += LANES;
-        }
+    let (left_lanes, _) = left.as_chunks::<LANES>();
+    let (right_lanes, _) = right.as_chunks::<LANES>();
+    for ((left, right), sum) in left_lanes.iter().zip(right_lanes).zip(&mut sums) {
+        *sum = step(*sum, load(left), load(right));
     }
     vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3])))
 }

@@ -1,7 +1,8 @@
 //! The plain loops: what every other instruction set must agree with.
 
-use super::{Scan, Survivors, many};
+use super::{SHORT_LIST, Scan, Survivors, many};
 use crate::blocks::Blocks;
+use crate::candidate::Candidate;
 
 pub(super) fn l2_squared(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()
@@ -27,9 +28,20 @@ pub(super) fn scan(scan: &Scan<'_>, survivors: &mut Survivors) {
 #[inline]
 pub(super) fn scan_from(scan: &Scan<'_>, first: usize, survivors: &mut Survivors) {
     for (column, product) in scan.products.iter().enumerate().skip(first) {
-        let key = product.mul_add(scan.scale, scan.column_bias[column]) + scan.row_bias;
-        if key < scan.row_threshold.max(scan.column_thresholds[column]) {
-            survivors.push(column as u32, key);
+        let distance = product.mul_add(scan.scale, scan.column_bias[column]) + scan.row_bias;
+        if distance < scan.row_threshold {
+            survivors.of_row.push(column as u32, distance);
         }
+        if distance < scan.column_thresholds[column] {
+            survivors.of_columns.push(column as u32, distance);
+        }
+    }
+}
+
+#[inline]
+pub(super) fn insert_sorted(entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
+    let mut moved = candidate;
+    for entry in entries {
+        (*entry, moved) = ((*entry).min(moved), (*entry).max(moved));
     }
 }

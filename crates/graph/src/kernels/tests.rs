@@ -1,7 +1,8 @@
 //! Every instruction set against the scalar loops, on odd lengths and unaligned rows.
 
-use super::{Kernels, Scan, Survivors, products, scalar};
+use super::{Kernels, SHORT_LIST, Scan, Survivors, products, scalar};
 use crate::blocks::Blocks;
+use crate::candidate::Candidate;
 use crate::random::{hash, unit};
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -73,7 +74,10 @@ fn scan_finds_what_scalar_finds() {
                 expected.restart(columns);
                 kernels.scan(&scan, &mut found);
                 scalar::scan(&scan, &mut expected);
-                assert!(found.iter().eq(expected.iter()), "{} columns", kernels.name());
+                let name = kernels.name();
+                assert!(found.of_row.iter().eq(expected.of_row.iter()), "{name} {columns}");
+                let of_columns = expected.of_columns.iter();
+                assert!(found.of_columns.iter().eq(of_columns), "{name} {columns}");
             }
         }
     }
@@ -90,6 +94,21 @@ fn products_agree_with_scalar() {
                 let oracle = scalar::dot(&left[row * dim..][..dim], &right[column * dim..][..dim]);
                 assert_close(out[row * columns + column], oracle, dim);
             }
+        }
+    }
+}
+
+#[test]
+fn insertion_agrees_with_scalar() {
+    for kernels in Kernels::available() {
+        let mut entries = [Candidate::LAST; SHORT_LIST];
+        let mut oracle = entries;
+        for (node, distance) in values(200, 11).into_iter().enumerate() {
+            let candidate = Candidate::new(distance, node as u32);
+            kernels.insert_sorted(&mut entries, candidate);
+            scalar::insert_sorted(&mut oracle, candidate);
+            assert_eq!(entries, oracle);
+            assert!(entries.is_sorted());
         }
     }
 }

@@ -20,20 +20,36 @@ pub(crate) struct Scan<'a> {
     pub column_thresholds: &'a [f32],
 }
 
-/// The entries that passed a scan.
+/// The entries of a row that passed a scan, by the end of the pair that they matter to.
 #[derive(Debug, Default)]
 pub(crate) struct Survivors {
+    /// Below the threshold of the row.
+    pub of_row: Passed,
+    /// Below the threshold of their column.
+    pub of_columns: Passed,
+}
+
+impl Survivors {
+    /// Empties the lists and makes room for the survivors of `columns` columns.
+    pub(crate) fn restart(&mut self, columns: usize) {
+        self.of_row.restart(columns);
+        self.of_columns.restart(columns);
+    }
+}
+
+/// Columns and their distances.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
     columns: Vec<u32>,
     distances: Vec<f32>,
     len: usize,
 }
 
-impl Survivors {
+impl Passed {
     /// The most entries that one wide store may write.
     const SLACK: usize = 16;
 
-    /// Empties the list and makes room for the survivors of `columns` columns.
-    pub(crate) fn restart(&mut self, columns: usize) {
+    fn restart(&mut self, columns: usize) {
         if self.columns.len() < columns + Self::SLACK {
             self.columns.resize(columns + Self::SLACK, 0);
             self.distances.resize(columns + Self::SLACK, 0.0);

@@ -1,0 +1,51 @@
+//! Arguments that several commands take, and how they are read.
+
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use loomdb_graph::{Metric, Strategy};
+
+/// A number from 1 to `largest`.
+pub fn up_to(largest: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=largest as u64)
+}
+
+/// A metric by its name.
+pub fn metric() -> impl TypedValueParser<Value = Metric> {
+    let names = PossibleValuesParser::new(Metric::ALL.map(Metric::name));
+    names.try_map(|name| name.parse::<Metric>())
+}
+
+/// A strategy by its name; `insert:100` inserts 100 rows at a time.
+pub fn strategy(text: &str) -> Result<Strategy, String> {
+    let (name, chunk) = match text.split_once(':') {
+        Some((name, chunk)) => (name, Some(chunk)),
+        None => (text, None),
+    };
+    match (name, chunk) {
+        ("auto", None) => Ok(Strategy::Auto),
+        ("all_pairs", None) => Ok(Strategy::AllPairs),
+        ("partition", None) => Ok(Strategy::Partition),
+        ("insert", chunk) => match chunk.unwrap_or("1").parse() {
+            Ok(chunk) if chunk > 0 => Ok(Strategy::Insert { chunk }),
+            _ => Err("the rows at a time must be a number, such as insert:100".to_owned()),
+        },
+        _ => Err("expected auto, all_pairs, partition, insert or insert:ROWS".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strategy;
+    use loomdb_graph::Strategy;
+
+    #[test]
+    fn strategies_are_read_by_name() {
+        for expected in [Strategy::Auto, Strategy::AllPairs, Strategy::Partition] {
+            assert_eq!(strategy(expected.name()), Ok(expected));
+        }
+        assert_eq!(strategy("insert"), Ok(Strategy::Insert { chunk: 1 }));
+        assert_eq!(strategy("insert:100"), Ok(Strategy::Insert { chunk: 100 }));
+        for wrong in ["", "all pairs", "auto:5", "insert:", "insert:0", "insert:many"] {
+            assert!(strategy(wrong).is_err(), "{wrong}");
+        }
+    }
+}

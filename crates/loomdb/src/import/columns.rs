@@ -1,0 +1,192 @@
+//! Which columns of a table hold the vectors and the ids.
+
+use arrow_schema::{DataType, Field, Schema};
+
+use super::Options;
+use crate::{Error, ErrorKind, Result, id_column, suggest};
+
+/// The names that are looked for when none is given.
+const VECTOR_NAMES: [&str; 2] = ["vector", "embedding"];
+const ID_NAME: &str = "id";
+
+/// The columns that are read, by their index in the file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub vector: usize,
+    pub id: Option<usize>,
+}
+
+impl Columns {
+    /// The columns that the options name, or those that fit.
+    pub(super) fn choose(schema: &Schema, options: &Options<'_>) -> Result<Self> {
+        let vector = match &options.vector_column {
+            Some(name) => {
+                let (index, field) = find(schema, name)?;
+                check(is_vector(field.data_type()), field, "lists of numbers")?;
+                index
+            }
+            None => guess_vector(schema)?,
+        };
+        let id = match &options.id_column {
+            Some(name) => {
+                let (index, field) = find(schema, name)?;
+                check(id_column::is_supported(field.data_type()), field, "integers or texts")?;
+                Some(index)
+            }
+            None => guess_id(schema),
+        };
+        Ok(Self { vector, id })
+    }
+
+    /// The indices in ascending order.
+    pub(super) fn ascending(&self) -> Vec<usize> {
+        let mut indices: Vec<usize> = [self.vector].into_iter().chain(self.id).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        indices
+    }
+
+    /// The same columns when only they are read.
+    pub(super) fn among_themselves(&self) -> Self {
+        let behind = |other: usize, index: usize| usize::from(other < index);
+        let id = self.id.map(|id| behind(self.vector, id));
+        Self { vector: self.id.map_or(0, |id| behind(id, self.vector)), id }
+    }
+}
+
+/// Whether a column holds lists of numbers that can be vectors.
+fn is_vector(data_type: &DataType) -> bool {
+    use DataType::{FixedSizeList, Float16, Float32, Float64, Int8, LargeList, List, UInt8};
+    let (List(item) | LargeList(item) | FixedSizeList(item, _)) = data_type else {
+        return false;
+    };
+    matches!(item.data_type(), Float16 | Float32 | Float64 | Int8 | UInt8)
+}
+
+fn guess_vector(schema: &Schema) -> Result<usize> {
+    let fields = schema.fields().iter().enumerate();
+    let fitting: Vec<(usize, &str)> = fields
+        .filter(|(_, field)| is_vector(field.data_type()))
+        .map(|(index, field)| (index, field.name().as_str()))
+        .collect();
+    let named = |wanted: &str| fitting.iter().find(|(_, name)| *name == wanted);
+    let named = VECTOR_NAMES.iter().find_map(|name| named(name));
+    match (named, fitting.as_slice()) {
+        (Some((index, _)), _) | (None, [(index, _)]) => Ok(*index),
+        (None, []) => {
+            let what = "no column holds lists of f32, f64, f16, u8 or i8";
+            let advice = format!("the columns are {}", described(schema).join(", "));
+            Err(Error::new(ErrorKind::NotFound, what).advise(advice))
+        }
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|(_, name)| *name).collect();
+            let what = format!("several columns may be the vectors: {}", names.join(", "));
+            Err(Error::invalid(what).advise("name one of them"))
+        }
+    }
+}
+
+fn guess_id(schema: &Schema) -> Option<usize> {
+    let (index, field) = schema.column_with_name(ID_NAME)?;
+    id_column::is_supported(field.data_type()).then_some(index)
+}
+
+fn find<'a>(schema: &'a Schema, name: &str) -> Result<(usize, &'a Field)> {
+    schema.column_with_name(name).ok_or_else(|| {
+        let names = schema.fields().iter().map(|field| field.name().as_str());
+        let meant = suggest::nearest(name, names);
+        let hint = meant.map_or_else(String::new, |name| format!("did you mean {name:?}? "));
+        let advice = format!("{hint}the columns are {}", described(schema).join(", "));
+        let what = format!("there is no column {name:?}");
+        Error::new(ErrorKind::NotFound, what).advise(advice)
+    })
+}
+
+fn check(fits: bool, field: &Field, expected: &str) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    let (name, data_type) = (field.name(), field.data_type());
+    Err(Error::invalid(format!("the column {name:?} holds {data_type}, not {expected}")))
+}
+
+/// Every column with its type.
+fn described(schema: &Schema) -> Vec<String> {
+    let describe =
+        |field: &std::sync::Arc<Field>| format!("{} ({})", field.name(), field.data_type());
+    schema.fields().iter().map(describe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::Columns;
+    use crate::import::Options;
+
+    fn list(item: DataType) -> DataType {
+        DataType::List(Arc::new(Field::new("item", item, true)))
+    }
+
+    fn choose(
+        fields: &[(&str, DataType)],
+        vector: Option<&str>,
+        id: Option<&str>,
+    ) -> Result<Columns, String> {
+        let field =
+            |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
+        let schema = Schema::new(fields.iter().map(field).collect::<Vec<_>>());
+        let options = Options {
+            vector_column: vector.map(str::to_owned),
+            id_column: id.map(str::to_owned),
+            ..Options::default()
+        };
+        Columns::choose(&schema, &options).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_are_guessed_by_name_and_type() {
+        let (f32s, texts) = (list(DataType::Float32), list(DataType::Utf8));
+        let only = [("id", DataType::Float64), ("tags", texts.clone()), ("x", f32s.clone())];
+        assert_eq!(choose(&only, None, None), Ok(Columns { vector: 2, id: None }));
+        let named = [("a", f32s.clone()), ("embedding", f32s.clone()), ("id", DataType::Utf8)];
+        assert_eq!(choose(&named, None, None), Ok(Columns { vector: 1, id: Some(2) }));
+        let both = [("embedding", f32s.clone()), ("vector", list(DataType::Int8))];
+        assert_eq!(choose(&both, None, None), Ok(Columns { vector: 1, id: None }));
+        // A column of the right name and the wrong type is not taken.
+        let wrong = [("vector", texts), ("x", f32s)];
+        assert_eq!(choose(&wrong, None, None), Ok(Columns { vector: 1, id: None }));
+    }
+
+    #[test]
+    fn what_cannot_be_guessed_is_explained() {
+        let f32s = list(DataType::Float32);
+        let several = [("a", f32s.clone()), ("b", f32s.clone())];
+        let message = choose(&several, None, None).unwrap_err();
+        assert!(message.contains("several columns may be the vectors: a, b"), "{message}");
+        let none = [("title", DataType::Utf8), ("n", DataType::Int64)];
+        let message = choose(&none, None, None).unwrap_err();
+        assert!(message.contains("title (Utf8), n (Int64)"), "{message}");
+        let message = choose(&several, Some("A1"), None).unwrap_err();
+        assert!(message.contains("no column \"A1\"; did you mean \"a\"?"), "{message}");
+        let fields = [("embedding", f32s), ("title", DataType::Boolean)];
+        let message = choose(&fields, Some("title"), None).unwrap_err();
+        assert!(message.contains("holds Boolean, not lists of numbers"), "{message}");
+        let message = choose(&fields, None, Some("embedding")).unwrap_err();
+        assert!(message.contains("not integers or texts"), "{message}");
+    }
+
+    #[test]
+    fn columns_keep_their_order_when_only_they_are_read() {
+        let between = Columns { vector: 3, id: Some(5) };
+        assert_eq!(between.ascending(), [3, 5]);
+        assert_eq!(between.among_themselves(), Columns { vector: 0, id: Some(1) });
+        let between = Columns { vector: 3, id: Some(1) };
+        assert_eq!(between.ascending(), [1, 3]);
+        assert_eq!(between.among_themselves(), Columns { vector: 1, id: Some(0) });
+        let alone = Columns { vector: 3, id: None };
+        assert_eq!(alone.among_themselves(), Columns { vector: 0, id: None });
+    }
+}

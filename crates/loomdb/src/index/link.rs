@@ -1,0 +1,160 @@
+//! How rows move: into the tail, into the graph, and from the tail into the graph.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use loomdb_graph::{BuildStats, Flat, Graph, Observer, Vectors, build};
+
+use super::plan::{self, CHUNK_ROWS, Linking};
+use super::state::State;
+use super::{Shared, Writer};
+use crate::error::Result;
+
+type GraphResult<T> = std::result::Result<T, loomdb_graph::Error>;
+
+/// A graph over more rows than before, ready to be published.
+struct Linked {
+    graph: Graph,
+    points: Arc<Vec<u32>>,
+    stats: BuildStats,
+}
+
+impl Shared {
+    /// Appends rows to the tail.
+    pub(super) fn add_to_tail(&self, rows: &Vectors) -> Result<Range<usize>> {
+        let mut state = State::clone(&self.state.load());
+        let first = state.len();
+        state.tail.append(rows)?;
+        self.state.store(Arc::new(state));
+        Ok(first..first + rows.len())
+    }
+
+    /// Puts the tail and a large batch into the graph.
+    pub(super) fn add_to_graph(&self, writer: &mut Writer, rows: &Vectors) -> Result<Range<usize>> {
+        let mut state = State::clone(&self.state.load());
+        let first = state.len();
+        state.tail.append(rows)?;
+        let linked = self.link(&state, state.tail.len())?;
+        self.publish(writer, linked)?;
+        Ok(first..first + rows.len())
+    }
+
+    /// Builds the graph of an index that is still empty.
+    pub(super) fn build(
+        &self,
+        writer: &mut Writer,
+        vectors: Vectors,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let params = self.params.build_params();
+        let built = build(vectors, self.metric, &params, &self.workers, observer)?;
+        let (graph, points, stats) = (built.graph, Arc::new(built.order), built.stats);
+        self.publish(writer, Linked { graph, points, stats })?;
+        Ok(())
+    }
+
+    /// Starts a thread that links the tail, when it is due and none is running.
+    pub(super) fn start_linking(self: &Arc<Self>, writer: &mut Writer) {
+        if writer.is_linking || !self.tail_is_due() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name("loomdb-link".to_owned());
+        let started = thread.spawn(move || {
+            let _finish = Finish(&shared);
+            while shared.tail_is_due() && shared.link_tail() {}
+        });
+        // Without a thread the rows stay in the tail, and the next call tries again.
+        writer.is_linking = started.is_ok();
+    }
+
+    fn tail_is_due(&self) -> bool {
+        plan::tail_is_due(self.state.load().tail.len(), self.limit)
+    }
+
+    /// Links what the tail holds now, while it goes on growing; whether that succeeded.
+    fn link_tail(&self) -> bool {
+        let state = self.state.load_full();
+        let linked = self.link(&state, state.tail.len());
+        let mut writer = self.lock();
+        let published = linked.and_then(|linked| self.publish(&mut writer, linked));
+        writer.failure = published.err();
+        writer.failure.is_none()
+    }
+
+    /// The graph over all that is in the graph of `state` and the first `rows` of its tail.
+    fn link(&self, state: &State, rows: usize) -> GraphResult<Linked> {
+        match (&state.graph, plan::linking(rows, state.graph_len())) {
+            (Some(graph), Linking::Chunks) => self.link_chunks(graph, state, rows),
+            _ => self.rebuild(state, rows),
+        }
+    }
+
+    fn link_chunks(&self, graph: &Graph, state: &State, rows: usize) -> GraphResult<Linked> {
+        let params = self.params.build_params();
+        let mut graph = graph.clone();
+        let mut total: Option<BuildStats> = None;
+        for first in (0..rows).step_by(CHUNK_ROWS) {
+            let chunk = first..(first + CHUNK_ROWS).min(rows);
+            let vectors = copied(self.dim, chunk.map(|row| state.tail.vector(row as u32)))?;
+            let (next, stats) = graph.insert(&vectors, &params, &self.workers, &())?;
+            graph = next;
+            let before = total.as_ref().map_or(0, |total| total.distance_computations);
+            let distance_computations = before + stats.distance_computations;
+            total = Some(BuildStats { distance_computations, ..stats });
+        }
+        let stats = total.expect("there is a row to link");
+        Ok(Linked { graph, points: Arc::clone(&state.points), stats })
+    }
+
+    fn rebuild(&self, state: &State, rows: usize) -> GraphResult<Linked> {
+        let mut nodes_of_points: Vec<u32> = vec![0; state.graph_len()];
+        for node in 0..state.graph_len() as u32 {
+            nodes_of_points[state.point(node)] = node;
+        }
+        let graph = state.graph.as_ref();
+        let old = nodes_of_points.iter().filter_map(|node| graph.map(|graph| graph.vector(*node)));
+        let new = (0..rows as u32).map(|row| state.tail.vector(row));
+        let vectors = copied(self.dim, old.chain(new))?;
+        let params = self.params.build_params();
+        let built = build(vectors, self.metric, &params, &self.workers, &())?;
+        Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
+    }
+
+    /// Makes a graph the current one; what it covers leaves the tail.
+    fn publish(&self, writer: &mut Writer, linked: Linked) -> GraphResult<()> {
+        let state = self.state.load_full();
+        let covered = linked.graph.len() - state.graph_len();
+        let behind = covered.min(state.tail.len())..state.tail.len();
+        let mut tail = Flat::new(self.metric, self.dim)?;
+        tail.append(&copied(self.dim, behind.map(|row| state.tail.vector(row as u32)))?)?;
+        self.state.store(Arc::new(State {
+            graph: Some(linked.graph),
+            points: linked.points,
+            tail,
+        }));
+        writer.distance_computations += linked.stats.distance_computations;
+        writer.strategy = Some(linked.stats.strategy);
+        Ok(())
+    }
+}
+
+/// Tells whoever waits that the linking thread has ended, however it ended.
+struct Finish<'a>(&'a Shared);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_linking = false;
+        self.0.linked.notify_all();
+    }
+}
+
+/// A table of copied rows.
+fn copied<'a>(dim: usize, rows: impl Iterator<Item = &'a [f32]>) -> GraphResult<Vectors> {
+    let mut vectors = Vectors::with_capacity(dim, rows.size_hint().0)?;
+    for row in rows {
+        vectors.push_rows(row)?;
+    }
+    Ok(vectors)
+}

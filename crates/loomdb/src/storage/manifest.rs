@@ -1,0 +1,350 @@
+//! The manifest: what a database holds, and every live file with its length and checksums.
+//!
+//! It is JSON, so that people can read it, and ends with a line that holds the checksum of
+//! everything before. A reader checks that line first, then the version, and only then the rest,
+//! so that damage, a newer version and nonsense are told apart.
+
+use std::path::Path;
+
+use loomdb_graph::{MAX_DIM, MAX_ROWS, Metric};
+use serde::{Deserialize, Serialize};
+
+use super::checksum::{block_count, whole};
+use super::fs::FileSystem;
+use crate::{Error, ErrorKind, Result};
+
+const FORMAT: &str = "loomdb";
+const MAJOR: u32 = 1;
+const MINOR: u32 = 0;
+const PREFIX: &str = "manifest-";
+const TRAILER: &str = "crc32c ";
+
+/// What a database holds.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    format: String,
+    major: u32,
+    minor: u32,
+    must_understand: Vec<String>,
+    collections: Vec<Collection>,
+}
+
+/// The part of a manifest that every version of the format has.
+#[derive(Deserialize)]
+struct Version {
+    format: String,
+    major: u32,
+    minor: u32,
+    must_understand: Vec<String>,
+}
+
+/// A collection: rows in segments, and perhaps a graph over the first of them.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Collection {
+    pub name: String,
+    pub metric: String,
+    pub dim: usize,
+    pub segments: Vec<Segment>,
+    pub graph: Option<FileRecord>,
+}
+
+/// Rows that were written together.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Segment {
+    pub rows: usize,
+    pub vectors: FileRecord,
+    pub points: FileRecord,
+}
+
+/// A live file.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileRecord {
+    name: String,
+    len_bytes: u64,
+    crc32c: u32,
+    #[serde(with = "hex")]
+    blocks: Vec<u32>,
+}
+
+impl FileRecord {
+    /// The record of a file with these sums of its blocks.
+    pub(super) fn new(name: String, len_bytes: u64, blocks: Vec<u32>) -> Self {
+        Self { name, len_bytes, crc32c: whole(&blocks, len_bytes), blocks }
+    }
+
+    /// The path from the root of the database, with forward slashes.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    pub(super) fn block_sums(&self) -> &[u32] {
+        &self.blocks
+    }
+
+    /// A path that stays inside the database, and sums that belong together.
+    fn validate(&self) -> Result<()> {
+        let is_plain = |part: &str| {
+            let mut letters = part.bytes();
+            letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
+                && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter))
+        };
+        if !self.name.split('/').all(is_plain) {
+            return Err(Error::corrupted(format!("{:?} is not the name of a file", self.name)));
+        }
+        let is_summed = self.blocks.len() as u64 == block_count(self.len_bytes)
+            && self.crc32c == whole(&self.blocks, self.len_bytes);
+        if is_summed {
+            Ok(())
+        } else {
+            Err(Error::corrupted(format!("the checksums of {} contradict each other", self.name)))
+        }
+    }
+}
+
+impl Collection {
+    pub(super) fn metric(&self) -> Result<Metric> {
+        Ok(self.metric.parse()?)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        let segments = self.segments.iter().flat_map(|segment| [&segment.vectors, &segment.points]);
+        segments.chain(&self.graph)
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.metric()?;
+        let rows = self.segments.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.rows));
+        if !(1..=MAX_DIM).contains(&self.dim) || rows.is_none_or(|rows| rows > MAX_ROWS) {
+            return Err(Error::corrupted("the number of rows or dimensions is out of range"));
+        }
+        self.files().try_for_each(FileRecord::validate)
+    }
+}
+
+impl Manifest {
+    /// The manifest of a database of one collection.
+    pub(super) fn new(collection: Collection) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            major: MAJOR,
+            minor: MINOR,
+            must_understand: Vec::new(),
+            collections: vec![collection],
+        }
+    }
+
+    /// The only collection, of one segment, which is all that this version writes.
+    pub(super) fn into_only_collection(self) -> Result<(Collection, Segment)> {
+        let mut collections = self.collections.into_iter();
+        let (Some(mut collection), None) = (collections.next(), collections.next()) else {
+            return Err(newer("the database has other than one collection"));
+        };
+        let mut segments = std::mem::take(&mut collection.segments).into_iter();
+        match (segments.next(), segments.next()) {
+            (Some(segment), None) => Ok((collection, segment)),
+            _ => Err(newer("the collection has other than one segment")),
+        }
+    }
+
+    /// The bytes of the file.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)
+            .map_err(|error| Error::invalid("the manifest cannot be written").caused_by(error))?;
+        bytes.push(b'\n');
+        let sum = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(format!("{TRAILER}{sum:08x}\n").as_bytes());
+        Ok(bytes)
+    }
+
+    /// The manifest in the bytes of a file.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        let body = checked_body(bytes)
+            .ok_or_else(|| Error::corrupted("the checksum of the manifest does not match"))?;
+        let invalid = |error: serde_json::Error| {
+            Error::corrupted("the manifest contradicts the format").caused_by(error)
+        };
+        serde_json::from_slice::<Version>(body).map_err(invalid)?.check()?;
+        let manifest: Self = serde_json::from_slice(body).map_err(invalid)?;
+        for collection in &manifest.collections {
+            let checked = collection.validate();
+            checked.map_err(|error| error.with_kind(ErrorKind::Corrupted))?;
+        }
+        Ok(manifest)
+    }
+}
+
+impl Version {
+    fn check(&self) -> Result<()> {
+        if self.format != FORMAT {
+            return Err(Error::corrupted(format!("{:?} is not this format", self.format)));
+        }
+        if self.major != MAJOR || self.minor > MINOR {
+            let (major, minor) = (self.major, self.minor);
+            return Err(newer(format!(
+                "the format is {major}.{minor}, this library reads up to {MAJOR}.{MINOR}"
+            )));
+        }
+        match self.must_understand.first() {
+            None => Ok(()),
+            Some(feature) => Err(newer(format!("the feature {feature:?} is not known here"))),
+        }
+    }
+}
+
+fn newer(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Unsupported, what).advise("use a newer version of loomdb")
+}
+
+/// The bytes before the trailer, if they have the checksum that it says.
+fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
+    let trailer_len = TRAILER.len() + 8 + 1;
+    let (body, trailer) = bytes.split_at_checked(bytes.len().checked_sub(trailer_len)?)?;
+    let expected = format!("{TRAILER}{:08x}\n", crc32c::crc32c(body));
+    (trailer == expected.as_bytes()).then_some(body)
+}
+
+/// The name of a manifest.
+pub(super) fn file_name(number: u32) -> String {
+    format!("{PREFIX}{number:08}")
+}
+
+/// The number of the newest manifest in a directory, if there is one.
+pub(super) fn newest(fs: &dyn FileSystem, directory: &Path) -> Result<Option<u32>> {
+    let listed = fs.list(directory);
+    let names = listed.map_err(|error| Error::io("list it", directory, error))?;
+    let number = |name: &std::ffi::OsString| {
+        let number: u32 = name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+        (file_name(number) == name.to_str()?).then_some(number)
+    };
+    Ok(names.iter().filter_map(number).max())
+}
+
+/// Checksums as one text of eight digits each, which keeps a manifest small.
+mod hex {
+    use std::fmt::Write;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(sums: &[u32], to: S) -> Result<S::Ok, S::Error> {
+        let mut digits = String::with_capacity(8 * sums.len());
+        sums.iter()
+            .try_for_each(|sum| write!(digits, "{sum:08x}"))
+            .map_err(serde::ser::Error::custom)?;
+        to.serialize_str(&digits)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
+        let digits = String::deserialize(from)?;
+        let (sums, rest) = digits.as_bytes().as_chunks::<8>();
+        let sum = |digits: &[u8; 8]| {
+            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+            let digits = std::str::from_utf8(digits).ok().filter(|_| is_hex)?;
+            u32::from_str_radix(digits, 16).ok()
+        };
+        let sums: Option<Vec<u32>> = sums.iter().map(sum).collect();
+        sums.filter(|_| rest.is_empty())
+            .ok_or_else(|| serde::de::Error::custom("not checksums in hex"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Collection, FileRecord, Manifest, Segment, TRAILER};
+    use crate::ErrorKind;
+
+    fn record(name: &str, len_bytes: u64) -> FileRecord {
+        let blocks = (0..len_bytes.div_ceil(65_536)).map(|block| 0xfeed + block as u32).collect();
+        FileRecord::new(name.to_owned(), len_bytes, blocks)
+    }
+
+    fn manifest() -> Manifest {
+        let segment = Segment {
+            rows: 3,
+            vectors: record("default/seg-00000001/vectors.npy", 200_000),
+            points: record("default/seg-00000001/points.arrow", 0),
+        };
+        let (name, metric) = ("default".to_owned(), "cosine".to_owned());
+        Manifest::new(Collection { name, metric, dim: 5, segments: vec![segment], graph: None })
+    }
+
+    /// The bytes of a manifest whose text was changed, with a checksum that fits.
+    fn changed(from: &str, to: &str) -> Vec<u8> {
+        let text = String::from_utf8(manifest().encode().unwrap()).unwrap();
+        let body = text[..text.find(TRAILER).unwrap()].replacen(from, to, 1);
+        assert!(!text.starts_with(&body), "{from} is not in the manifest");
+        format!("{body}{TRAILER}{:08x}\n", crc32c::crc32c(body.as_bytes())).into_bytes()
+    }
+
+    #[test]
+    fn a_manifest_comes_back() {
+        let manifest = manifest();
+        assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn every_changed_or_missing_byte_is_found() {
+        let bytes = manifest().encode().unwrap();
+        for index in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[index] ^= 1 << (index % 8);
+            let error = Manifest::decode(&damaged).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupted, "byte {index}");
+            assert!(Manifest::decode(&bytes[..index]).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn newer_versions_are_told_from_damage() {
+        for (from, to) in [
+            (r#""major":1"#, r#""major":2"#),
+            (r#""minor":0"#, r#""minor":1"#),
+            (r#""must_understand":[]"#, r#""must_understand":["mirrors"]"#),
+            (r#""major":1"#, r#""something_else":true,"major":2"#),
+        ] {
+            let error = Manifest::decode(&changed(from, to)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{to}");
+            assert!(error.to_string().contains("newer version"), "{error}");
+        }
+    }
+
+    #[test]
+    fn nonsense_with_a_fitting_checksum_is_refused() {
+        for (from, to) in [
+            ("default/seg-00000001/vectors.npy", "default/../../vectors.npy"),
+            ("default/seg-00000001/vectors.npy", "/etc/passwd"),
+            ("default/seg-00000001/vectors.npy", "default//vectors.npy"),
+            ("default/seg-00000001/vectors.npy", r"default\\vectors.npy"),
+            (r#""len_bytes":200000"#, r#""len_bytes":196608"#),
+            (r#""len_bytes":200000"#, r#""len_bytes":18446744073709551615"#),
+            ("0000feed", "+000feed"),
+            ("0000feed", "feed"),
+            ("0000feed", "0000feee"),
+            ("cosine", "dot"),
+            (r#""dim":5"#, r#""dim":0"#),
+            (r#""rows":3"#, r#""rows":9223372036854775808"#),
+            (r#""dim":5"#, r#""dim":5,"unknown":1"#),
+            (r#""format":"loomdb""#, r#""format":"other""#),
+        ] {
+            let error = Manifest::decode(&changed(from, to)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupted, "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_what_this_version_writes_is_opened() {
+        let mut two = manifest();
+        let (name, metric) = ("other".to_owned(), "l2".to_owned());
+        let empty = Collection { name, metric, dim: 1, segments: Vec::new(), graph: None };
+        two.collections.push(empty);
+        let error = two.into_only_collection().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}
