@@ -14,6 +14,10 @@ pub fn metric() -> impl TypedValueParser<Value = Metric> {
     names.try_map(|name| name.parse::<Metric>())
 }
 
+/// What [`strategy`] understands, for the help of an argument.
+pub const STRATEGIES: &str =
+    "auto, all_pairs, partition, insert (row by row) or insert:ROWS (so many at a time)";
+
 /// A strategy by its name; `insert:100` inserts 100 rows at a time.
 pub fn strategy(text: &str) -> Result<Strategy, String> {
     let (name, chunk) = match text.split_once(':') {

@@ -31,9 +31,10 @@ pub fn open(path: &Path, params: IndexParams) -> Result<OpenedIndex> {
             Ok(opened)
         }
         Err(error) if error.kind() == ErrorKind::NotFound && error.file() == Some(path) => {
-            let what = match path.exists() {
-                true => "this is not a database: there is no manifest in it",
-                false => "there is no such database",
+            let what = if path.exists() {
+                "this is not a database: there is no manifest in it"
+            } else {
+                "there is no such database"
             };
             let advice = "make one with `loomdb import FILE DB`";
             Err(Refusal::new(ErrorKind::NotFound, path, format!("{what}; {advice}")).into())

@@ -29,9 +29,9 @@ use output::{Format, Output};
 
 /// Vectors in, neighbors out: an embedded vector database that builds its graph in batches.
 #[derive(Parser)]
-#[command(name = "loomdb", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "loomdb", version, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Print exactly one JSON object on standard output: the result, or {"error": {"kind", ...}}
+    /// Print one JSON object: the result, or {"error": {"kind": ..., "message": ...}}
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -40,6 +40,7 @@ struct Arguments {
 
 const EXIT_CODES: &str = "\
 Results go to standard output; progress, warnings and errors to standard error.
+With --json standard output holds exactly one object, also when the command fails.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
 Start with `loomdb demo`.";
 
@@ -68,7 +69,7 @@ fn run(command: Command, output: &Output) -> Result<()> {
     match command {
         Command::Demo(command) => demo::run(command, output),
         Command::Import(command) => import::run(command, output),
-        Command::Search(command) => search::run(command, output),
+        Command::Search(command) => search::run(&command, output),
         Command::Info(command) => info::run(command, output),
         Command::Bench(command) => bench::run(command, output),
     }

@@ -41,10 +41,6 @@ impl Output {
         Self { format }
     }
 
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
     /// Prints a whole result: its fields for programs, its text for people.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::interrupt;
 /// Shorter work is over before a bar could be read.
 const DELAY: Duration = Duration::from_millis(500);
 
-const TEMPLATE: &str = "  {msg:<22} {bar:32} {percent:>3} %  {elapsed}";
+const TEMPLATE: &str = "  {msg:<22} [{bar:30}] {percent:>3} %  {elapsed}";
 const TEMPLATE_WITHOUT_TOTAL: &str = "  {msg:<22} {human_pos}  {elapsed}";
 
 /// Shows how far one piece of work is; dropped, it vanishes.
@@ -30,7 +30,7 @@ pub struct Progress {
 /// A bar on the screen, and the step that it shows.
 #[derive(Debug)]
 struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     step: Option<&'static str>,
     total: Option<u64>,
 }
@@ -73,31 +73,31 @@ impl Drop for Progress {
     fn drop(&mut self) {
         let bar = self.bar.get_mut().ok().and_then(Option::as_mut);
         if let Some(bar) = bar {
-            bar.bar.finish_and_clear();
+            bar.drawn.finish_and_clear();
         }
     }
 }
 
 impl Bar {
     fn new(started: Instant) -> Self {
-        let bar = ProgressBar::no_length().with_elapsed(started.elapsed());
-        Self { bar, step: None, total: None }
+        let drawn = ProgressBar::no_length().with_elapsed(started.elapsed());
+        Self { drawn, step: None, total: None }
     }
 
     /// Calls come out of order, so within a step the bar only moves forward.
     fn show(&mut self, work: &str, step: Option<&'static str>, done: u64, total: u64) {
         if (self.step, self.total) == (step, Some(total)) {
-            if done > self.bar.position() {
-                self.bar.set_position(done);
+            if done > self.drawn.position() {
+                self.drawn.set_position(done);
             }
             return;
         }
         (self.step, self.total) = (step, Some(total));
         let message = step.map_or_else(|| work.to_owned(), |step| format!("{work}: {step}"));
-        self.bar.set_style(style(if total == 0 { TEMPLATE_WITHOUT_TOTAL } else { TEMPLATE }));
-        self.bar.set_message(message);
-        self.bar.set_length(total);
-        self.bar.set_position(done);
+        self.drawn.set_style(style(if total == 0 { TEMPLATE_WITHOUT_TOTAL } else { TEMPLATE }));
+        self.drawn.set_message(message);
+        self.drawn.set_length(total);
+        self.drawn.set_position(done);
     }
 }
 

@@ -36,10 +36,10 @@ pub struct Command {
     #[arg(long)]
     exact: bool,
     /// Answer only the first queries of the file
-    #[arg(long, value_name = "QUERIES", requires = "query_file", value_parser = up_to(usize::MAX))]
+    #[arg(long, value_name = "QUERIES", conflicts_with = "query", value_parser = up_to(usize::MAX))]
     limit: Option<usize>,
-    /// Column of the query file that holds the vectors
-    #[arg(long, value_name = "NAME", requires = "query_file")]
+    /// Column of the vectors in the query file
+    #[arg(long, value_name = "NAME", conflicts_with = "query")]
     vector_column: Option<String>,
     /// Threads that answer; 0 stands for one for each core
     #[arg(long, default_value_t = 0)]
@@ -89,7 +89,7 @@ struct Report {
 
 /// # Errors
 /// When the database or the queries cannot be used.
-pub fn run(command: Command, output: &Output) -> Result<()> {
+pub fn run(command: &Command, output: &Output) -> Result<()> {
     let params = IndexParams { threads: command.threads, ..IndexParams::default() };
     let OpenedIndex { index, ids, .. } = database::open(&command.database, params)?;
     let (queries, origin) = command.read_queries()?;

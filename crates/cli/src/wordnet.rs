@@ -1,5 +1,5 @@
-//! The demo data set, part of the program so that the demo works from anywhere: definitions of
-//! the Open English WordNet and their vectors. `data/wordnet/README.md` says where it is from.
+//! The data of the demo, part of the program so that it works from anywhere: definitions of an
+//! English dictionary and their vectors. `data/wordnet/README.md` says where they are from.
 
 macro_rules! data {
     ($file:literal) => {

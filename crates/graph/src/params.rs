@@ -9,7 +9,7 @@ pub struct BuildParams {
     /// Links of a node on the upper levels; level 0 has twice as many (`M` in the HNSW paper).
     pub m: usize,
     /// Beam width of the searches that find the neighbors of a single new node
-    /// (`efConstruction` in the HNSW paper).
+    /// (`efConstruction` in the HNSW paper); rows of a batch search half as wide.
     pub ef_construction: usize,
     /// Where every random choice comes from: same rows, parameters and seed, same graph.
     pub seed: u64,

@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-// In the order in which they are best read.
 mod error;
 mod id_column;
 mod ids;

@@ -9,6 +9,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{Collection, Event, Fault, FaultyFs, names, text_ids};
 use loomdb::ErrorKind;
@@ -167,6 +168,35 @@ fn everything_is_synced_before_the_rename_and_the_rename_before_the_removal() {
     let synced = last(&Event::SyncDirectory(parent.path().to_owned())).unwrap();
     let removed = events.iter().position(|event| matches!(event, Event::Remove(_))).unwrap();
     assert!(installed < synced && synced < removed, "{events:?}");
+}
+
+#[test]
+fn what_another_process_saves_meanwhile_is_not_replaced() {
+    let mut met = 0;
+    for call in 0.. {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("a.loom");
+        let target = directory.clone();
+        let intruder = Arc::new(move |now| {
+            if now == call {
+                older().save(&target).ok();
+            }
+        });
+        let fs = FaultyFs::with_intruder(Fault::FullAfter(usize::MAX), intruder);
+        match Collection::small().save_on(&fs, &directory, Existing::Refuse) {
+            Ok(()) => Collection::small().assert_is_at(&directory),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::AlreadyExists, "call {call}: {error:#}");
+                older().assert_is_at(&directory);
+                met += 1;
+            }
+        }
+        assert_eq!(names(parent.path()), ["a.loom"], "call {call}");
+        if fs.calls() <= call {
+            break;
+        }
+    }
+    assert!(met > 20, "{met} calls: the other process came too late");
 }
 
 #[test]

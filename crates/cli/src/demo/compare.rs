@@ -7,9 +7,7 @@ use std::fmt::{self, Display};
 use std::time::Instant;
 
 use anyhow::Result;
-use loomdb_graph::{
-    Build, BuildParams, Flat, Metric, Scratch, Strategy, Vectors, Workers, build,
-};
+use loomdb_graph::{Build, BuildParams, Flat, Metric, Scratch, Strategy, Vectors, Workers, build};
 use serde::Serialize;
 
 use crate::interrupt::Stop;
@@ -130,7 +128,8 @@ impl<'a> Task<'a> {
     }
 
     fn run(&self, strategy: Strategy) -> Result<Run> {
-        let (rows, params) = (self.rows.clone(), BuildParams { strategy, ..BuildParams::default() });
+        let (rows, params) =
+            (self.rows.clone(), BuildParams { strategy, ..BuildParams::default() });
         let started = Instant::now();
         let build = build(rows, METRIC, &params, self.workers, &Stop)?;
         let build_seconds = started.elapsed().as_secs_f64();
@@ -171,9 +170,8 @@ impl<'a> Task<'a> {
     /// The share of the true neighbors that were found.
     fn recall(&self, answers: &[Vec<u32>]) -> f64 {
         let pairs = answers.iter().zip(&self.truth);
-        let found = pairs.map(|(answer, truth)| {
-            truth.iter().filter(|row| answer.contains(row)).count()
-        });
+        let found =
+            pairs.map(|(answer, truth)| truth.iter().filter(|row| answer.contains(row)).count());
         let sought = self.truth.iter().map(Vec::len).sum::<usize>();
         found.sum::<usize>() as f64 / sought.max(1) as f64
     }
@@ -190,8 +188,7 @@ impl Display for Comparison {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Align::{Left, Right};
         let mut table = Table::new(&[Right, Left, Right, Right, Right, Right, Right]);
-        let head =
-            ["rows", "inserted", "time", "vectors/s", "distances", "recall@10", "queries/s"];
+        let head = ["rows", "inserted", "time", "vectors/s", "distances", "recall@10", "queries/s"];
         table.row(head.map(str::to_owned));
         for size in &self.sizes {
             size.show(&mut table);

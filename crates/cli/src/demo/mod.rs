@@ -92,7 +92,7 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
     steps.row(["open".to_owned(), seconds(open_seconds), "every byte verified".to_owned()]);
     output.text(format_args!("\n1. A file of vectors becomes a database\n\n{steps}"))?;
 
-    output.text("\n2. Queries find the nearest of 5,000 texts\n")?;
+    output.text("\n2. Queries find the nearest of 5,000 texts, by cosine distance\n")?;
     let queries = import::read(&place.queries(), &Options::default())?.vectors;
     let examples = examples(&opened, &queries)?;
     examples.iter().try_for_each(|example| output.text(example))?;
@@ -163,9 +163,10 @@ impl Display for Farewell<'_> {
                  `loomdb import VECTORS.npy my.loom` makes a database of your own vectors.\n",
             );
         };
-        let dir = dir.display();
-        writeln!(formatter, "\nThe files are in {dir}. Next:")?;
-        writeln!(formatter, "  loomdb info {dir}/wordnet.loom")?;
-        writeln!(formatter, "  loomdb search {dir}/wordnet.loom --query-file {dir}/queries.npy -k 3")
+        writeln!(formatter, "\nThe files are in {}. Next, in there:\n", dir.display())?;
+        formatter.write_str(
+            "  loomdb info wordnet.loom\n  \
+             loomdb search wordnet.loom --query-file queries.npy -k 3\n",
+        )
     }
 }

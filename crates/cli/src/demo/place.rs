@@ -22,17 +22,14 @@ impl Place {
     /// # Errors
     /// When they cannot be written.
     pub fn new(dir: Option<PathBuf>, keep: bool) -> Result<Self> {
-        let place = match dir {
-            Some(dir) => {
-                let cannot_make = || format!("{}: cannot make this directory", dir.display());
-                fs::create_dir_all(&dir).with_context(cannot_make)?;
-                Self { dir, temporary: None, keep: true }
-            }
-            None => {
-                let made = tempfile::Builder::new().prefix("loomdb-demo-").tempdir();
-                let made = made.context("cannot make a temporary directory")?;
-                Self { dir: made.path().to_owned(), temporary: Some(made), keep }
-            }
+        let place = if let Some(dir) = dir {
+            let cannot_make = || format!("{}: cannot make this directory", dir.display());
+            fs::create_dir_all(&dir).with_context(cannot_make)?;
+            Self { dir, temporary: None, keep: true }
+        } else {
+            let made = tempfile::Builder::new().prefix("loomdb-demo-").tempdir();
+            let made = made.context("cannot make a temporary directory")?;
+            Self { dir: made.path().to_owned(), temporary: Some(made), keep }
         };
         write(&place.vectors(), wordnet::VECTORS)?;
         write(&place.queries(), wordnet::QUERIES)?;

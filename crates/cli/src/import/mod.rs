@@ -18,18 +18,19 @@ use loomdb::storage::{Existing, SaveOptions};
 use loomdb_graph::{MAX_EF, MAX_M, Metric, Strategy};
 use serde::Serialize;
 
+use crate::arguments::{self, STRATEGIES};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::quantity::{bytes, count, rate, seconds};
 use crate::table::{Align, Table};
-use crate::{arguments, database, interrupt};
+use crate::{database, interrupt};
 use read::Rows;
 
 /// Build a database from one or more files of vectors
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Command {
-    /// Files of vectors: .npy, .fvecs, .bvecs, .parquet, .arrow; several are read one after the other
+    /// Files of vectors (.npy, .fvecs, .bvecs, .parquet, .arrow, .feather), read one after another
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Directory that the database becomes
@@ -38,10 +39,10 @@ pub struct Command {
     /// How distances are measured
     #[arg(long, default_value = "cosine", value_parser = arguments::metric())]
     metric: Metric,
-    /// Column that holds the vectors, where a file has columns
+    /// Column of the vectors; by default `vector`, `embedding` or the only one that fits
     #[arg(long, value_name = "NAME")]
     vector_column: Option<String>,
-    /// Column that holds the ids; without one, rows are numbered from 0
+    /// Column of the ids; by default `id` if there is one, else rows are numbered from 0
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
     /// Take only the first rows
@@ -66,8 +67,7 @@ struct Build {
     /// Threads that build; 0 stands for one for each core
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// auto, all_pairs, partition, insert (row by row) or insert:ROWS (so many at a time)
-    #[arg(long, default_value = "auto", value_parser = arguments::strategy)]
+    #[arg(long, default_value = "auto", value_parser = arguments::strategy, help = STRATEGIES)]
     strategy: Strategy,
 }
 

@@ -173,8 +173,8 @@ impl Chunk<'_> {
     }
 }
 
-/// Makes a new node that reaches above all others the entry point: the one nearest to the mean of
-/// all rows if there are several. The old one hangs below it, by the link that is returned.
+/// Makes a new node that reaches above all others the entry point: the one nearest to the
+/// centre if there are several. The old one hangs below it, by the link that is returned.
 fn raise_entry_point(
     graph: &mut Graph,
     growth: &mut Growth,
@@ -186,7 +186,7 @@ fn raise_entry_point(
         return None;
     }
     let highest: Vec<u32> = nodes.filter(|node| graph.level(*node) == highest).collect();
-    let new = levels::nearest_to_centre(&graph.space, graph.len, &highest)?;
+    let new = levels::nearest_to_centre(graph, &highest)?;
     graph.entry_point = Some(new);
     growth.reroot(old, new);
     let link = Candidate::new(graph.space.between(new, old), old);
@@ -263,6 +263,8 @@ struct Finder<'a> {
     params: &'a BuildParams,
     nodes: Range<u32>,
     by_tiles: bool,
+    /// Beam width of the searches.
+    ef: usize,
     /// The nodes of the chunk that reach above level 0, with their levels.
     high: Vec<(u32, u8)>,
 }
@@ -292,7 +294,8 @@ impl<'a> Finder<'a> {
         let high = nodes.clone().map(|node| (node, graph.level(node)));
         let high = high.filter(|(_, level)| *level > 0).collect();
         let by_tiles = plan::inserts_by_tiles(nodes.len(), graph.len);
-        Self { graph, params, nodes, by_tiles, high }
+        let ef = plan::insert_ef(nodes.len(), params.ef_construction);
+        Self { graph, params, nodes, by_tiles, ef, high }
     }
 
     fn find(&self) -> Vec<Found> {
@@ -337,7 +340,10 @@ impl<'a> Finder<'a> {
         rows.fill(space, group.clone(), centre);
         let empty_lists = || Nearest::new(space.kernels(), group.len(), keep + 1);
         let empty = || (Panel::default(), Tile::default(), empty_lists());
+        // One piece for each thread: every piece fills lists of its own from nothing.
+        let tiles = others.len().div_ceil(TILE_ROWS);
         let starts = others.clone().into_par_iter().step_by(TILE_ROWS);
+        let starts = starts.with_min_len(tiles.div_ceil(rayon::current_num_threads()));
         let offered = starts.fold(empty, |(mut columns, mut tile, mut lists), start| {
             let end = (start + TILE_ROWS as u32).min(others.end);
             columns.fill(space, start..end, centre);
@@ -368,7 +374,7 @@ impl<'a> Finder<'a> {
         let entry = if is_searched { graph.start(&query, scratch) } else { None };
         let top = entry.map_or(0, |entry| graph.level(entry.node()));
         for level in (1..=top.max(own_level)).rev() {
-            let ef = if level > own_level { 1 } else { self.params.ef_construction };
+            let ef = if level > own_level { 1 } else { self.ef };
             if level <= top {
                 graph.search_level(&query, level, ef, scratch);
             }
@@ -376,7 +382,9 @@ impl<'a> Finder<'a> {
                 let others = self.high.iter().filter(|(_, reached)| *reached >= level);
                 work.nodes.clear();
                 work.nodes.extend(others.map(|(other, _)| *other).filter(|other| *other != node));
-                chosen.push(self.select(node, level, &scratch.found, work));
+                // Above the top level there are no other nodes than those of the chunk.
+                let found = if level <= top { &scratch.found[..] } else { &[] };
+                chosen.push(self.select(node, level, found, work));
             }
         }
         work.nodes.clear();
@@ -384,7 +392,7 @@ impl<'a> Finder<'a> {
         if self.by_tiles {
             scratch.found.clear();
         } else {
-            graph.search_level(&query, 0, self.params.ef_construction, scratch);
+            graph.search_level(&query, 0, self.ef, scratch);
         }
         if self.nodes.len() > 1 {
             self.add_random(node, &scratch.found, &mut work.nodes);

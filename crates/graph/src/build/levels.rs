@@ -8,7 +8,6 @@ use crate::graph::Graph;
 use crate::limits::MAX_LEVEL;
 use crate::params::BuildParams;
 use crate::random::{hash, unit};
-use crate::space::Space;
 
 /// What the draws are for.
 const PURPOSE: u64 = 0x6C65_7665_6C73;
@@ -34,30 +33,33 @@ pub(super) fn members(levels: &[u8], level: u8) -> Vec<u32> {
     nodes.filter(|(top, _)| **top >= level).map(|(_, node)| node).collect()
 }
 
-/// The node of the top level that is nearest to the mean of all rows.
+/// The node of the top level that is nearest to the centre of the graph.
 pub(super) fn entry_point(graph: &Graph, levels: &[u8]) -> Option<u32> {
     let top = levels.iter().copied().max()?;
-    nearest_to_centre(&graph.space, graph.len(), &members(levels, top))
+    nearest_to_centre(graph, &members(levels, top))
 }
 
-/// The one of `nodes` that is nearest to the mean of the first `len` rows.
-pub(super) fn nearest_to_centre(space: &Space, len: usize, nodes: &[u32]) -> Option<u32> {
-    let mean = mean(space, len);
+/// The one of `nodes` that is nearest to the mean of all nodes above level 0, which are a random
+/// sample of the rows.
+pub(super) fn nearest_to_centre(graph: &Graph, nodes: &[u32]) -> Option<u32> {
+    let mean = mean(graph);
     // Rows may cancel out; any node of the top level then serves as well as another.
-    let Ok(query) = space.query(&mean) else { return nodes.first().copied() };
+    let Ok(query) = graph.space.query(&mean) else { return nodes.first().copied() };
     let mut distances = vec![0.0; nodes.len()];
-    space.distances(&query, nodes, &mut distances);
+    graph.space.distances(&query, nodes, &mut distances);
     let candidates = nodes.iter().zip(distances);
     let nearest = candidates.map(|(node, distance)| Candidate::new(distance, *node)).min();
     nearest.map(Candidate::node)
 }
 
-fn mean(space: &Space, len: usize) -> Vec<f32> {
-    let mut sum = vec![0.0_f64; space.dim()];
-    for node in 0..len as u32 {
-        for (sum, value) in sum.iter_mut().zip(space.row(node)) {
+fn mean(graph: &Graph) -> Vec<f32> {
+    let mut sum = vec![0.0_f64; graph.dim()];
+    let mut count = 0;
+    for node in (0..graph.len() as u32).filter(|node| graph.level(*node) > 0) {
+        count += 1;
+        for (sum, value) in sum.iter_mut().zip(graph.vector(node)) {
             *sum += f64::from(*value);
         }
     }
-    sum.into_iter().map(|sum| (sum / len.max(1) as f64) as f32).collect()
+    sum.into_iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect()
 }

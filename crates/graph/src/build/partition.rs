@@ -21,22 +21,22 @@ use crate::random::{Random, hash};
 use crate::space::Space;
 
 /// The most rows of a leaf (`C_max` in the paper).
-const LEAF_ROWS: usize = 256;
+const LEAF_ROWS: usize = 384;
 
 /// Smaller leaves are joined (`C_min` in the paper).
 const MIN_LEAF_ROWS: usize = 64;
 
 /// The size that leaders are chosen for: leaves of very different sizes come of it.
-const TARGET_ROWS: usize = 128;
+const TARGET_ROWS: usize = 192;
 
 /// Leaders that a row joins, by depth; one below.
-const FAN_OUT: [usize; 2] = [8, 3];
+const FAN_OUT: [usize; 2] = [7, 2];
 
 /// The most leaders of a cell: more would make the first assignment dominate.
-const MAX_LEADERS: usize = 1000;
+const MAX_LEADERS: usize = 500;
 
 /// Nearest rows of each row of a leaf that become its candidates.
-const KEEP: usize = 6;
+const KEEP: usize = 8;
 
 /// A cell that shrinks by less, or that is deeper, is cut at random: its rows are all alike.
 const MIN_SHRINK: f64 = 0.8;

@@ -28,6 +28,12 @@ pub(crate) fn inserts_by_tiles(chunk: usize, nodes: usize) -> bool {
     chunk >= MIN_TILE_CHUNK && nodes <= MAX_TILE_NODES
 }
 
+/// The beam width with which the rows of a chunk search. Rows of a larger chunk also meet their
+/// exact neighbors within the chunk and random nodes, so half the beam finds as good a list.
+pub(crate) fn insert_ef(chunk: usize, ef_construction: usize) -> usize {
+    if chunk >= MIN_TILE_CHUNK { ef_construction.div_ceil(2) } else { ef_construction }
+}
+
 /// Smaller chunks do not fill a tile.
 const MIN_TILE_CHUNK: usize = 32;
 
@@ -36,7 +42,7 @@ const MAX_TILE_NODES: usize = 40_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL_PAIRS_ROWS, inserts_by_tiles, plan};
+    use super::{ALL_PAIRS_ROWS, insert_ef, inserts_by_tiles, plan};
     use crate::params::Strategy;
 
     #[test]
@@ -48,5 +54,6 @@ mod tests {
         assert!(!inserts_by_tiles(1, 10));
         assert!(inserts_by_tiles(100, 10_000));
         assert!(!inserts_by_tiles(100, 1_000_000));
+        assert_eq!((insert_ef(1, 200), insert_ef(100, 200), insert_ef(100, 1)), (200, 100, 1));
     }
 }

@@ -162,11 +162,6 @@ impl<'a> CheckedReader<'a> {
         Ok(bytes)
     }
 
-    /// Puts the name of the file and the advice to an error of a decoder.
-    pub(super) fn blame(path: &Path, error: Error) -> Error {
-        error.with_kind(ErrorKind::Corrupted).in_file(path).advise(RESTORE)
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -184,6 +179,14 @@ impl<'a> CheckedReader<'a> {
         }
         Ok(())
     }
+}
+
+/// An error of a decoder about a file that it got; other errors know their file already.
+pub(super) fn blame(path: &Path, error: Error) -> Error {
+    if error.file().is_some() {
+        return error;
+    }
+    error.with_kind(ErrorKind::Corrupted).in_file(path).advise(RESTORE)
 }
 
 /// A live file that cannot be opened is damage, not a wrong path.

@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use super::checked::{CheckedReader, CheckedWriter};
+use super::checked::{CheckedReader, CheckedWriter, blame};
 use super::fs::FileSystem;
 use super::manifest::FileRecord;
 use crate::{Error, Ids, Result, id_column, ipc};
@@ -66,7 +66,7 @@ pub(super) fn read(
     let reader = CheckedReader::open(fs, root, record)?;
     let path = reader.path().to_owned();
     let bytes = reader.read_all()?;
-    decode(bytes, rows).map_err(|error| CheckedReader::blame(&path, error))
+    decode(bytes, rows).map_err(|error| blame(&path, error))
 }
 
 fn decode(bytes: Vec<u8>, rows: usize) -> Result<Ids> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loomdb_graph::{MAX_VALUE, Vectors};
 
-use super::checked::{CheckedReader, CheckedWriter};
+use super::checked::{CheckedReader, CheckedWriter, blame};
 use super::fs::FileSystem;
 use super::manifest::FileRecord;
 use super::npy::{self, Header};
@@ -58,12 +58,8 @@ pub(super) fn read(
 ) -> Result<(Vectors, Vectors)> {
     let mut reader = CheckedReader::open(fs, root, record)?;
     let path = reader.path().to_owned();
-    decode(&mut reader, record.len_bytes(), (rows, dim), head)
-        .map_err(|error| if error.file().is_some() { error } else { blame(&path, error) })
-}
-
-fn blame(path: &Path, error: Error) -> Error {
-    CheckedReader::blame(path, error)
+    let decoded = decode(&mut reader, record.len_bytes(), (rows, dim), head);
+    decoded.map_err(|error| blame(&path, error))
 }
 
 fn decode(

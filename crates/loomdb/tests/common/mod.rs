@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -178,10 +179,14 @@ pub enum Event {
     Remove(PathBuf),
 }
 
+/// What happens elsewhere before a call.
+type Intruder = Arc<dyn Fn(usize) + Send + Sync>;
+
 /// The real file system with a fault.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FaultyFs {
     fault: Fault,
+    intruder: Intruder,
     calls: Arc<AtomicUsize>,
     bytes: Arc<AtomicUsize>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -189,8 +194,13 @@ pub struct FaultyFs {
 
 impl FaultyFs {
     pub fn new(fault: Fault) -> Self {
+        Self::with_intruder(fault, Arc::new(|_| ()))
+    }
+
+    /// Calls `intruder` with the number of each call before it is made.
+    pub fn with_intruder(fault: Fault, intruder: Intruder) -> Self {
         let (calls, bytes, events) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
-        Self { fault, calls, bytes, events }
+        Self { fault, intruder, calls, bytes, events }
     }
 
     pub fn calls(&self) -> usize {
@@ -207,6 +217,7 @@ impl FaultyFs {
 
     fn call(&self) -> io::Result<()> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        (self.intruder)(call);
         let fails = match self.fault {
             Fault::AtCall(fault) => call == fault,
             Fault::FromCall(fault) => call >= fault,
@@ -223,6 +234,12 @@ impl FaultyFs {
 
     fn handle(&self, path: &Path, inner: Box<dyn FileHandle>) -> Box<dyn FileHandle> {
         Box::new(FaultyFile { fs: self.clone(), path: path.to_owned(), inner })
+    }
+}
+
+impl fmt::Debug for FaultyFs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?} after {} calls", self.fault, self.calls())
     }
 }
 

@@ -1,0 +1,141 @@
+//! What goes in comes out: files of vectors become a database whose answers are the exact ones.
+
+mod common;
+
+use common::Sandbox;
+use loomdb_testkit::{ExactNeighbor, Metric, Oracle, generate, recall_at};
+use serde_json::Value;
+
+const DIM: usize = 8;
+
+/// Under the flat limit: such a database is scanned.
+const FEW: usize = 300;
+
+/// Over the flat limit: such a database has a graph.
+const MANY: usize = 4_000;
+
+/// The neighbors of one query in what `search --json` printed.
+fn neighbors(report: &Value, query: usize) -> Vec<ExactNeighbor> {
+    let numbers = |name: &str| report[name][query].as_array().unwrap();
+    let pairs = numbers("ids").iter().zip(numbers("distances"));
+    let neighbor = |(id, distance): (&Value, &Value)| ExactNeighbor {
+        row: id.as_u64().unwrap() as u32,
+        distance: distance.as_f64().unwrap(),
+    };
+    pairs.map(neighbor).collect()
+}
+
+/// Whether two lists name the same rows at the same distances.
+fn assert_same(found: &[ExactNeighbor], exact: &[ExactNeighbor]) {
+    assert_eq!(found.len(), exact.len());
+    for (found, exact) in found.iter().zip(exact) {
+        assert_eq!(found.row, exact.row, "{found:?} for {exact:?}");
+        assert!((found.distance - exact.distance).abs() < 1e-4, "{found:?} for {exact:?}");
+    }
+}
+
+#[test]
+fn every_format_and_metric_gives_the_exact_answers() {
+    let sandbox = Sandbox::new();
+    let (rows, queries) = (generate::mixture(1, FEW, DIM), generate::mixture(2, 20, DIM));
+    sandbox.npy("rows.npy", DIM, &rows);
+    sandbox.fvecs("rows.fvecs", DIM, &rows);
+    sandbox.npy("queries.npy", DIM, &queries);
+    sandbox.fvecs("queries.fvecs", DIM, &queries);
+    for format in ["npy", "fvecs"] {
+        for metric in ["cosine", "l2", "ip"] {
+            let database = format!("{metric}-{format}.loom");
+            let line = format!("import rows.{format} {database} --metric {metric}");
+            let report = sandbox.json(&line);
+            assert_eq!(report["rows"], FEW, "{line}");
+            assert_eq!(report["metric"], metric);
+            let line = format!("search {database} --query-file queries.{format} -k 5");
+            let report = sandbox.json(&line);
+            let oracle = Oracle::new(Metric::named(metric), DIM, &rows);
+            for (query, vector) in queries.chunks(DIM).enumerate() {
+                assert_same(&neighbors(&report, query), &oracle.exact_neighbors(vector, 5));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_graph_answers_nearly_as_the_exact_search_does() {
+    let sandbox = Sandbox::new();
+    let (rows, queries) = (generate::mixture(3, MANY, DIM), generate::mixture(4, 20, DIM));
+    sandbox.npy("rows.npy", DIM, &rows);
+    sandbox.npy("queries.npy", DIM, &queries);
+    let report = sandbox.json("import rows.npy a.loom --threads 1 --m 12 --ef-construction 100");
+    assert_eq!(report["strategy"], "all_pairs");
+    let report = sandbox.json("search a.loom --query-file queries.npy --exact");
+    let found = sandbox.json("search a.loom --query-file queries.npy");
+    let oracle = Oracle::new(Metric::Cosine, DIM, &rows);
+    let mut recall = 0.0;
+    for (query, vector) in queries.chunks(DIM).enumerate() {
+        let exact = oracle.exact_neighbors(vector, 10);
+        assert_same(&neighbors(&report, query), &exact);
+        recall += recall_at(10, &exact, &neighbors(&found, query)) / 20.0;
+    }
+    assert!(recall > 0.95, "recall {recall}");
+}
+
+#[test]
+fn several_files_are_one_import() {
+    let sandbox = Sandbox::new();
+    let rows = generate::mixture(5, FEW, DIM);
+    let (first, second) = rows.split_at(100 * DIM);
+    sandbox.npy("a.npy", DIM, first);
+    sandbox.fvecs("b.fvecs", DIM, second);
+    assert_eq!(sandbox.json("import a.npy b.fvecs ab.loom --metric l2")["rows"], FEW);
+    assert_eq!(sandbox.json("import a.npy b.fvecs 150.loom --limit 150")["rows"], 150);
+    assert_eq!(sandbox.json("import a.npy b.fvecs 100.loom --limit 100")["rows"], 100);
+    sandbox.npy("query.npy", DIM, &rows[250 * DIM..][..DIM]);
+    let report = sandbox.json("search ab.loom --query-file query.npy -k 1");
+    assert_eq!(neighbors(&report, 0)[0].row, 250, "rows are numbered through all files");
+}
+
+#[test]
+fn one_query_can_be_typed() {
+    let sandbox = Sandbox::new();
+    sandbox.npy("rows.npy", 2, &[1.0, 0.0, -1.0, 0.25, 0.0, 2.0]);
+    sandbox.json("import rows.npy a.loom --metric l2");
+    for query in ["-1,0.25", "[-1,0.25]", "-1,,.25"] {
+        let report = sandbox.json(&format!("search a.loom --query {query} -k 2"));
+        let found = neighbors(&report, 0);
+        assert_eq!((found.len(), found[0].row), (2, 1), "{query}");
+    }
+    let outcome = sandbox.run("search a.loom --query 0,2 -k 2");
+    let expected = "  query  rank  id  distance\n      0     1  2   0.000000\n";
+    assert!(outcome.stdout.starts_with(expected), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_database_is_replaced_only_on_request() {
+    let sandbox = Sandbox::new();
+    sandbox.npy("a.npy", DIM, &generate::uniform(6, 10, DIM));
+    sandbox.npy("b.npy", DIM, &generate::uniform(7, 20, DIM));
+    sandbox.json("import a.npy x.loom");
+    sandbox.json("import b.npy x.loom --replace");
+    assert_eq!(sandbox.json("info x.loom")["rows"], 20);
+    assert_eq!(sandbox.names(), ["a.npy", "b.npy", "x.loom"]);
+}
+
+#[test]
+fn info_tells_what_is_there() {
+    let sandbox = Sandbox::new();
+    sandbox.npy("rows.npy", DIM, &generate::uniform(8, MANY, DIM));
+    let made = sandbox.json("import rows.npy a.loom --metric ip");
+    let info = sandbox.json("info a.loom");
+    for (name, expected) in [("rows", MANY), ("dim", DIM), ("graph_rows", MANY), ("tail_rows", 0)] {
+        assert_eq!(info[name], expected, "{name}");
+    }
+    assert_eq!((&info["metric"], &info["ids"]), (&"ip".into(), &"integer".into()));
+    assert_eq!(info["unreachable_nodes"], 0);
+    assert_eq!(info["bytes"], made["bytes"]);
+    let files = info["files"].as_array().unwrap();
+    let sum: u64 = files.iter().map(|file| file["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(info["bytes"], sum);
+    let text = sandbox.run("info a.loom").stdout;
+    assert!(text.starts_with("a.loom: 4,000 x 8, ip, integer ids\n"), "{text}");
+    assert!(text.contains("vectors.npy"), "{text}");
+}
