@@ -3,9 +3,22 @@
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use loomdb_graph::{Metric, Strategy};
 
+/// More threads than this are a slip of the finger.
+const MAX_THREADS: usize = 1024;
+
 /// A number from 1 to `largest`.
 pub fn up_to(largest: usize) -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=largest as u64)
+    between(1, largest)
+}
+
+/// A number from `smallest` to `largest`.
+pub fn between(smallest: usize, largest: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(smallest as u64..=largest as u64)
+}
+
+/// A number of threads; 0 stands for one for each core.
+pub fn threads() -> RangedU64ValueParser<usize> {
+    between(0, MAX_THREADS)
 }
 
 /// A metric by its name.

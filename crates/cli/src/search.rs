@@ -12,7 +12,7 @@ use loomdb::index::{Hit, IndexParams, OpenedIndex};
 use loomdb_graph::{MAX_EF, MAX_K, Vectors};
 use serde::Serialize;
 
-use crate::arguments::up_to;
+use crate::arguments::{threads, up_to};
 use crate::database;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -42,7 +42,7 @@ pub struct Command {
     #[arg(long, value_name = "NAME", conflicts_with = "query")]
     vector_column: Option<String>,
     /// Threads that answer; 0 stands for one for each core
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value = "0", value_parser = threads())]
     threads: usize,
 }
 

@@ -172,6 +172,8 @@ fn wrong_usage_has_a_code_of_its_own() {
         ("search good.loom --query 1 --limit 5", "cannot be used with"),
         ("import rows.npy", "<DB>"),
         ("import rows.npy new.loom --metric euclid", "possible values: l2, cosine, ip"),
+        ("import rows.npy new.loom --m 1", "2..=512"),
+        ("import rows.npy new.loom --threads 1000000", "0..=1024"),
         ("import rows.npy new.loom --strategy fast", "expected auto, all_pairs"),
     ] {
         let outcome = sandbox.run(line);

@@ -113,7 +113,8 @@ impl Flat {
         reported(self.space.metric(), lists.sorted(0))
     }
 
-    /// [`Self::search`] for each row of `queries`, by tiles of a matrix product, on all threads of `workers`.
+    /// [`Self::search`] for each row of `queries`, by tiles of a matrix product, on all threads of
+    /// `workers`.
     ///
     /// # Errors
     /// As [`Self::search`].

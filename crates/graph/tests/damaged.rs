@@ -146,7 +146,9 @@ fn too_many_or_too_few_lists() {
 #[test]
 fn degrees_that_do_not_add_up() {
     assert_refused("the degrees add up to", |parts| parts.links.push(0));
-    assert_refused("the degrees add up to", |parts| drop(parts.links.pop()));
+    assert_refused("the degrees add up to", |parts| {
+        parts.links.pop();
+    });
     assert_refused("the degrees add up to", |parts| parts.links.clear());
     assert_refused("the degrees add up to", |parts| parts.degrees[0] = u16::MAX);
 }

@@ -10,6 +10,7 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Collection, Event, Fault, FaultyFs, names, text_ids};
 use loomdb::ErrorKind;
@@ -176,20 +177,23 @@ fn what_another_process_saves_meanwhile_is_not_replaced() {
     for call in 0.. {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("a.loom");
-        let target = directory.clone();
+        let is_first = Arc::new(AtomicBool::new(false));
+        let (target, won) = (directory.clone(), Arc::clone(&is_first));
         let intruder = Arc::new(move |now| {
             if now == call {
-                older().save(&target).ok();
+                won.store(older().save(&target).is_ok(), Ordering::Relaxed);
             }
         });
         let fs = FaultyFs::with_intruder(Fault::FullAfter(usize::MAX), intruder);
-        match Collection::small().save_on(&fs, &directory, Existing::Refuse) {
-            Ok(()) => Collection::small().assert_is_at(&directory),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::AlreadyExists, "call {call}: {error:#}");
-                older().assert_is_at(&directory);
-                met += 1;
-            }
+        let saved = Collection::small().save_on(&fs, &directory, Existing::Refuse);
+        if is_first.load(Ordering::Relaxed) {
+            let error = saved.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists, "call {call}: {error:#}");
+            older().assert_is_at(&directory);
+            met += 1;
+        } else {
+            saved.unwrap();
+            Collection::small().assert_is_at(&directory);
         }
         assert_eq!(names(parent.path()), ["a.loom"], "call {call}");
         if fs.calls() <= call {

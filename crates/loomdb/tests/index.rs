@@ -168,7 +168,7 @@ fn readers_see_whole_batches_while_rows_are_added_and_linked() {
             let mut seen = 0;
             while !is_done.load(Ordering::Relaxed) {
                 let len = index.len();
-                assert!(len >= seen && len % BATCH == 0, "{len} after {seen}");
+                assert!(len >= seen && len.is_multiple_of(BATCH), "{len} after {seen}");
                 seen = len;
                 if len > 0 {
                     let hits = index.search(vectors.row(len - 1), 10, 64).unwrap();
@@ -183,7 +183,9 @@ fn readers_see_whole_batches_while_rows_are_added_and_linked() {
         }
         index.wait();
         is_done.store(true, Ordering::Relaxed);
-        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        for reader in readers {
+            reader.join().unwrap();
+        }
     });
     assert!(recall(&index, &part(&vectors, 0..200)) > 0.98);
 }

@@ -59,13 +59,13 @@ pub struct Command {
 #[derive(clap::Args)]
 struct Build {
     /// Links of a row in the graph; twice as many at the bottom
-    #[arg(long, default_value = "16", value_parser = arguments::up_to(MAX_M))]
+    #[arg(long, default_value = "16", value_parser = arguments::between(2, MAX_M))]
     m: usize,
     /// Beam width of the searches for the neighbors of a single new row
     #[arg(long, default_value = "200", value_parser = arguments::up_to(MAX_EF))]
     ef_construction: usize,
     /// Threads that build; 0 stands for one for each core
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value = "0", value_parser = arguments::threads())]
     threads: usize,
     #[arg(long, default_value = "auto", value_parser = arguments::strategy, help = STRATEGIES)]
     strategy: Strategy,

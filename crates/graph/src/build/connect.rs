@@ -60,17 +60,24 @@ impl Growth {
         self.child_counts[parent as usize] += 1;
     }
 
-    /// A node below `node` that can take another child: the nearest such in the tree.
-    pub(super) fn descend(&self, graph: &Graph, node: u32) -> u32 {
+    /// A node below `node` that can take another child, the nearest such in the tree. Children of
+    /// the chunk at hand are not linked yet, so none may be found.
+    pub(super) fn descend(&self, graph: &Graph, node: u32) -> Option<u32> {
         let mut pending = VecDeque::from([node]);
         while let Some(node) = pending.pop_front() {
             if self.child_count(node) < graph.m {
-                return node;
+                return Some(node);
             }
             let links = graph.links.neighbors(node as usize);
             pending.extend(links.filter(|link| self.is_child(*link, node)));
         }
-        unreachable!("a tree has leaves")
+        None
+    }
+
+    /// A node before `node` that can take another child: each takes more than one, so there is.
+    pub(super) fn any_before(&self, graph: &Graph, node: u32) -> u32 {
+        let mut before = (0..node).rev();
+        before.find(|parent| self.child_count(*parent) < graph.m).expect("a tree has leaves")
     }
 
     /// Makes `node` the root: the old root hangs below it, and it no longer hangs anywhere.

@@ -208,7 +208,8 @@ fn hang(graph: &mut Graph, growth: &mut Growth, chosen: &[Chosen]) -> Vec<Backli
         let mut asked = before.chain([fallback as u32]);
         let parent = asked
             .find(|parent| growth.child_count(*parent) < graph.m)
-            .unwrap_or_else(|| growth.descend(graph, fallback as u32));
+            .or_else(|| growth.descend(graph, fallback as u32))
+            .unwrap_or_else(|| growth.any_before(graph, node));
         growth.hang(node, parent);
         let link = Candidate::new(graph.space.between(parent, node), node);
         forced.push(Backlink { level: 0, node: parent, link });

@@ -129,12 +129,10 @@ pub fn unreached(parts: &GraphParts) -> Vec<u32> {
     }
     let mut is_reached = vec![false; nodes];
     let mut pending: Vec<usize> = parts.entry_point.iter().map(|node| *node as usize).collect();
-    pending.iter().for_each(|node| is_reached[*node] = true);
     while let Some(node) = pending.pop() {
-        for link in &parts.links[ends[node]..ends[node + 1]] {
-            if !std::mem::replace(&mut is_reached[*link as usize], true) {
-                pending.push(*link as usize);
-            }
+        if !std::mem::replace(&mut is_reached[node], true) {
+            let links = &parts.links[ends[node]..ends[node + 1]];
+            pending.extend(links.iter().map(|link| *link as usize));
         }
     }
     (0..nodes as u32).filter(|node| !is_reached[*node as usize]).collect()

@@ -65,13 +65,11 @@ pub fn out_of_order(
     query: &[f32],
     found: &[Neighbor],
 ) -> Option<[Neighbor; 2]> {
-    let is_tie = |left: Neighbor, right: Neighbor| {
-        let exact = [left, right].map(|near| oracle.distance(query, near.node));
-        let is_root = oracle.metric() == loomdb_testkit::Metric::L2;
-        left.distance == right.distance && (!is_root || exact[0] == exact[1])
+    let is_root = oracle.metric() == loomdb_testkit::Metric::L2;
+    let exact = |near: Neighbor| oracle.distance(query, near.node);
+    let is_misplaced = |[left, right]: &[Neighbor; 2]| {
+        let is_tie = left.distance >= right.distance && (!is_root || exact(*left) >= exact(*right));
+        left.distance > right.distance || is_tie && left.node >= right.node
     };
-    let pairs = found.windows(2).map(|pair| [pair[0], pair[1]]);
-    pairs.into_iter().find(|[left, right]| {
-        left.distance > right.distance || is_tie(*left, *right) && left.node >= right.node
-    })
+    found.windows(2).map(|pair| [pair[0], pair[1]]).find(is_misplaced)
 }

@@ -280,7 +280,7 @@ impl Index {
             graph_rows: state.graph_len(),
             tail_rows: state.tail.len(),
             flat_limit: shared.limit,
-            m: shared.params.m,
+            m: graph.map_or(shared.params.m, loomdb_graph::Graph::m),
             mean_degree: degrees.map_or(0.0, |degrees| degrees.mean),
             max_degree: degrees.map_or(0, |degrees| degrees.max),
             top_level: graph.and_then(entry_level).unwrap_or(0),
