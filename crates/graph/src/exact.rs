@@ -1,28 +1,19 @@
 //! Exact answers: small collections, the tail behind a graph, and ground truth.
 //!
-//! One query streams through the rows. Many queries go through tiles of a matrix product; their
-//! survivors are measured again one by one, so that both ways report the same distances.
+//! A query streams through the rows, and many queries share the threads. Tiles of a matrix product
+//! would be faster for many, but their rounding can lose a neighbor when norms are large beside
+//! distances.
 
 use rayon::prelude::*;
 
 use crate::candidate::Candidate;
 use crate::graph::check_search;
 use crate::nearest::Nearest;
-use crate::panel::{Panel, Tile, centre};
 use crate::space::{Query, Space};
 use crate::{Error, Metric, Neighbor, Vectors, Workers};
 
 /// Rows whose distances to one query are computed together.
 const ROWS_PER_GROUP: usize = 64;
-
-/// Queries of a tile.
-const TILE_QUERIES: usize = 64;
-
-/// Rows of a tile: with the queries above, the entries fill half of a usual second-level cache.
-const TILE_ROWS: usize = 1024;
-
-/// Candidates kept beyond `k` so that the rounding of products cannot lose a neighbor.
-const SLACK: usize = 32;
 
 /// A version of a growing table of rows that answers by looking at all of them.
 #[derive(Clone, Debug)]
@@ -113,8 +104,7 @@ impl Flat {
         reported(self.space.metric(), lists.sorted(0))
     }
 
-    /// [`Self::search`] for each row of `queries`, by tiles of a matrix product, on all threads of
-    /// `workers`.
+    /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
     ///
     /// # Errors
     /// As [`Self::search`].
@@ -125,46 +115,11 @@ impl Flat {
         workers: &Workers,
     ) -> Result<Vec<Vec<Neighbor>>, Error> {
         check_search(k, k)?;
-        let prepared: Vec<Query<'_>> = (0..queries.len())
-            .map(|row| self.space.query(queries.row(row)).map_err(|error| at_row(error, row)))
-            .collect::<Result<_, _>>()?;
-        let centre = centre(&self.space, 0..self.len() as u32);
-        let answers = workers.run(|| {
-            let groups = prepared.par_chunks(TILE_QUERIES);
-            groups.map(|group| self.search_group(group, k, centre)).collect::<Vec<_>>()
-        });
-        Ok(answers.into_iter().flatten().collect())
-    }
-
-    fn search_group(&self, queries: &[Query<'_>], k: usize, centre: &[f32]) -> Vec<Vec<Neighbor>> {
-        let keep = (k + SLACK).min(self.len()).max(1);
-        let mut lists = Nearest::new(self.space.kernels(), queries.len(), keep);
-        let (mut asked, mut rows, mut tile) = (Panel::default(), Panel::default(), Tile::default());
-        asked.restart(&self.space, queries.len());
-        for query in queries {
-            asked.push(&self.space, query.vector(), query.scale(), centre);
-        }
-        for first in (0..self.len() as u32).step_by(TILE_ROWS) {
-            let end = (first as usize + TILE_ROWS).min(self.len());
-            rows.fill(&self.space, first..end as u32, centre);
-            tile.compute((&asked, 0..queries.len()), (&rows, 0..rows.len()));
-            tile.offer_to_rows(&mut lists, 0, first);
-        }
-        let mut measure = |(list, query)| self.measured(query, lists.sorted(list), k);
-        queries.iter().enumerate().map(&mut measure).collect()
-    }
-
-    /// The `k` nearest of some candidates, by distances that are not rounded products.
-    fn measured(&self, query: &Query<'_>, candidates: &[Candidate], k: usize) -> Vec<Neighbor> {
-        let nodes: Vec<u32> = candidates.iter().map(|candidate| candidate.node()).collect();
-        let mut distances = vec![0.0; nodes.len()];
-        self.space.distances(query, &nodes, &mut distances);
-        let pairs = nodes.iter().zip(distances);
-        let mut exact: Vec<_> =
-            pairs.map(|(node, distance)| Candidate::new(distance, *node)).collect();
-        exact.sort_unstable();
-        exact.truncate(k);
-        reported(self.space.metric(), &exact)
+        let answer = |row| {
+            let query = self.space.query(queries.row(row)).map_err(|error| at_row(error, row))?;
+            Ok(self.nearest(&query, k))
+        };
+        workers.run(|| (0..queries.len()).into_par_iter().map(answer).collect())
     }
 }
 

@@ -32,16 +32,6 @@ pub(crate) struct Query<'a> {
     scale: f32,
 }
 
-impl<'a> Query<'a> {
-    pub(crate) fn vector(&self) -> &'a [f32] {
-        self.vector
-    }
-
-    pub(crate) fn scale(&self) -> f32 {
-        self.scale
-    }
-}
-
 impl Space {
     /// The space of `vectors`.
     pub(crate) fn new(metric: Metric, vectors: Vectors) -> Result<Self, Error> {
@@ -146,7 +136,7 @@ impl Space {
             Metric::Ip => -self.kernels.dot(self.row(left), self.row(right)),
             Metric::Cosine => {
                 let product = self.kernels.dot(self.row(left), self.row(right));
-                1.0 - product * self.scale(left) * self.scale(right)
+                (1.0 - product * self.scale(left) * self.scale(right)).max(0.0)
             }
         }
     }
@@ -165,7 +155,7 @@ impl Space {
             Metric::Cosine => {
                 self.kernels.dot_many(query.vector, &self.rows, nodes, out);
                 for (product, &node) in out.iter_mut().zip(nodes) {
-                    *product = 1.0 - *product * query.scale * self.scale(node);
+                    *product = (1.0 - *product * query.scale * self.scale(node)).max(0.0);
                 }
             }
         }

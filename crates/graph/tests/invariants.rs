@@ -215,6 +215,27 @@ fn duplicates_are_counted() {
     }
 }
 
+#[test]
+fn lists_of_a_bulk_build_are_nearest_first() {
+    let set = DataSet::new("uniform", 12, generate::uniform(19, 1_500, 12));
+    for metric in Metric::ALL {
+        for way in WAYS.into_iter().filter(|way| way.is_bulk()) {
+            let Made { graph, stats, .. } = way.make(&set, metric, 16);
+            assert_eq!(stats.reconnected, 0, "a link for reachability alone comes last");
+            let rows = common::rows_of(&graph);
+            let oracle = common::oracle(metric, &rows);
+            for (node, row) in (0..).zip(rows.rows()) {
+                for level in 0..=graph.level(node) {
+                    let links = oracle.measure(row, graph.neighbors(node, level));
+                    let mut pairs = links.windows(2);
+                    let misplaced = pairs.find(|pair| pair[0].distance > pair[1].distance + 1e-5);
+                    assert_eq!(misplaced, None, "node {node}, level {level}, {metric} by {way}");
+                }
+            }
+        }
+    }
+}
+
 /// A link is taken up at its other end unless nearer ones fill the list: most links go both
 /// ways. One that is dropped on the way costs no invariant, only quality.
 #[test]

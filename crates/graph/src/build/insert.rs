@@ -56,13 +56,14 @@ pub(super) fn build(
     let mut stats = BuildStats::new(Strategy::Insert { chunk });
     let levels: Vec<u8> = (0..rows as u32).map(|node| params.level(node)).collect();
     let mut graph = Graph { len: 0, ..Graph::unlinked(space, &levels, params) };
-    graph.growth = Arc::new(Mutex::new(Growth::unknown(0)));
+    let mut growth = Growth::unknown(0);
     workers.run(|| {
         for first in (0..rows).step_by(chunk) {
             let last = (first + chunk).min(rows);
-            Chunk { params, observer }.link(&mut graph, last, &mut stats)?;
+            Chunk { params, observer }.link(&mut graph, &mut growth, last, &mut stats)?;
             observer.progress(Phase::Insert, last, rows);
         }
+        graph.growth = Arc::new(Mutex::new(growth));
         Ok(Build { graph, order: (0..rows as u32).collect(), stats })
     })
 }
@@ -94,7 +95,14 @@ impl Graph {
         next.space.append(rows)?;
         next.allot(self.len..last, &params);
         let mut stats = BuildStats::new(Strategy::Insert { chunk: rows.len() });
-        workers.run(|| Chunk { params: &params, observer }.link(&mut next, last, &mut stats))?;
+        // Locked outside of the threads: one that waits for a part of this insert may be handed
+        // another insert, and would wait for itself.
+        let mut growth = self.growth.lock().map_err(|_| Error::StaleGraph)?;
+        if growth.newest != self.len {
+            return Err(Error::StaleGraph);
+        }
+        let (chunk, growth) = (Chunk { params: &params, observer }, &mut *growth);
+        workers.run(|| chunk.link(&mut next, growth, last, &mut stats))?;
         Ok((next, stats))
     }
 
@@ -137,12 +145,13 @@ struct Backlink {
 
 impl Chunk<'_> {
     /// Extends `graph` to its first `last` rows.
-    fn link(&self, graph: &mut Graph, last: usize, stats: &mut BuildStats) -> Result<(), Error> {
-        let growth = Arc::clone(&graph.growth);
-        let mut growth = growth.lock().map_err(|_| Error::StaleGraph)?;
-        if growth.newest != graph.len {
-            return Err(Error::StaleGraph);
-        }
+    fn link(
+        &self,
+        graph: &mut Graph,
+        growth: &mut Growth,
+        last: usize,
+        stats: &mut BuildStats,
+    ) -> Result<(), Error> {
         if growth.is_unknown() {
             *growth = connect(graph, stats, &());
         }
@@ -156,7 +165,7 @@ impl Chunk<'_> {
         growth.newest = last;
         growth.grow(last);
         let chosen: Vec<Chosen> = found.into_iter().flat_map(|task| task.chosen).collect();
-        let mut backlinks = hang(graph, &mut growth, &chosen);
+        let mut backlinks = hang(graph, growth, &chosen);
         for chosen in &chosen {
             let (table, list) = graph.list(chosen.node, chosen.level);
             table.set(list, chosen.links.iter().map(|link| link.node()));
@@ -167,8 +176,8 @@ impl Chunk<'_> {
             }));
         }
         graph.len = last;
-        backlinks.extend(raise_entry_point(graph, &mut growth, nodes));
-        stats.distance_computations += apply(graph, &growth, backlinks);
+        backlinks.extend(raise_entry_point(graph, growth, nodes));
+        stats.distance_computations += apply(graph, growth, backlinks);
         Ok(())
     }
 }

@@ -141,6 +141,7 @@ impl<'a> Linker<'a> {
                 candidates.of(place, &mut work.nodes);
                 self.add_random(level, members, place, &mut work.nodes);
                 work.measure(self.graph, members.node(place));
+                work.candidates.truncate(MAX_CANDIDATES);
                 work.select(self.graph, max_degree);
                 chosen.degrees.push(work.kept.len() as u16);
                 chosen.links.extend_from_slice(&work.kept);
@@ -202,7 +203,7 @@ impl<'a> Linker<'a> {
 }
 
 impl Work {
-    /// Turns the nodes into candidates of `node`, nearest first, the farthest cut off.
+    /// Turns the nodes into candidates of `node`, nearest first.
     pub(super) fn measure(&mut self, graph: &Graph, node: u32) {
         self.distances.clear();
         self.distances.resize(self.nodes.len(), 0.0);
@@ -218,7 +219,6 @@ impl Work {
         let pairs = self.nodes.iter().zip(&self.distances);
         self.candidates.extend(pairs.map(|(node, distance)| Candidate::new(*distance, *node)));
         self.candidates.sort_unstable();
-        self.candidates.truncate(MAX_CANDIDATES);
     }
 
     /// Keeps the neighbors that the rule selects.
