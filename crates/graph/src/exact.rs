@@ -1,19 +1,29 @@
 //! Exact answers: small collections, the tail behind a graph, and ground truth.
 //!
-//! A query streams through the rows, and many queries share the threads. Tiles of a matrix product
-//! would be faster for many, but their rounding can lose a neighbor when norms are large beside
-//! distances.
+//! One query streams through the rows. Many are answered by tiles of a matrix product, and each
+//! answer is checked against the rounding of the product, so both ways give the same answers.
 
 use rayon::prelude::*;
 
 use crate::candidate::Candidate;
 use crate::graph::check_search;
 use crate::nearest::Nearest;
+use crate::panel::{Panel, Tile, centre};
+use crate::scan;
 use crate::space::{Query, Space};
 use crate::{Error, Metric, Neighbor, Vectors, Workers};
 
-/// Rows whose distances to one query are computed together.
-const ROWS_PER_GROUP: usize = 64;
+/// The most queries of a tile.
+const STRIPE_QUERIES: usize = 128;
+
+/// Fewer queries do not pay for copying all rows into tiles.
+const MIN_STRIPE_QUERIES: usize = 4;
+
+/// Rows of a tile.
+const TILE_ROWS: usize = 512;
+
+/// Neighbors that are kept beyond `k`, so that the rounding of a product loses none.
+const SPARE: usize = 22;
 
 /// A version of a growing table of rows that answers by looking at all of them.
 #[derive(Clone, Debug)]
@@ -84,24 +94,12 @@ impl Flat {
     pub fn search(&self, query: &[f32], k: usize) -> Result<Vec<Neighbor>, Error> {
         check_search(k, k)?;
         let query = self.space.query(query)?;
-        Ok(self.nearest(&query, k))
+        Ok(reported(self.space.metric(), &self.nearest(&query, k)))
     }
 
-    fn nearest(&self, query: &Query<'_>, k: usize) -> Vec<Neighbor> {
-        let mut lists = Nearest::new(self.space.kernels(), 1, k.min(self.len()).max(1));
-        let mut distances = [0.0; ROWS_PER_GROUP];
-        let mut nodes = [0; ROWS_PER_GROUP];
-        for first in (0..self.len()).step_by(ROWS_PER_GROUP) {
-            let count = ROWS_PER_GROUP.min(self.len() - first);
-            for (node, row) in nodes[..count].iter_mut().zip(first..) {
-                *node = row as u32;
-            }
-            self.space.distances(query, &nodes[..count], &mut distances[..count]);
-            for (node, distance) in nodes[..count].iter().zip(distances) {
-                lists.offer(0, distance, *node);
-            }
-        }
-        reported(self.space.metric(), lists.sorted(0))
+    fn nearest(&self, query: &Query<'_>, k: usize) -> Vec<Candidate> {
+        let nodes = 0..self.len() as u32;
+        scan::nearest(&self.space, query, nodes, k.min(self.len()).max(1))
     }
 
     /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
@@ -115,16 +113,68 @@ impl Flat {
         workers: &Workers,
     ) -> Result<Vec<Vec<Neighbor>>, Error> {
         check_search(k, k)?;
-        let answer = |row| {
-            let query = self.space.query(queries.row(row)).map_err(|error| at_row(error, row))?;
-            Ok(self.nearest(&query, k))
+        let query = |row| self.space.query(queries.row(row)).map_err(|error| at_row(error, row));
+        let queries: Vec<Query<'_>> = (0..queries.len()).map(query).collect::<Result<_, _>>()?;
+        if queries.len() < MIN_STRIPE_QUERIES {
+            let answer = |query| reported(self.space.metric(), &self.nearest(query, k));
+            return workers.run(|| Ok(queries.par_iter().map(answer).collect()));
+        }
+        workers.run(|| {
+            let stripe = queries.len().div_ceil(rayon::current_num_threads());
+            let stripes = queries.par_chunks(stripe.clamp(MIN_STRIPE_QUERIES, STRIPE_QUERIES));
+            Ok(stripes.flat_map_iter(|queries| self.nearest_of_stripe(queries, k)).collect())
+        })
+    }
+
+    /// The answers to some queries by tiles of a matrix product. Rounding may swap neighbors, so
+    /// a few more than `k` are kept and measured again; a query that could still have lost one
+    /// is answered alone.
+    fn nearest_of_stripe(&self, queries: &[Query<'_>], k: usize) -> Vec<Vec<Neighbor>> {
+        let (space, k) = (&self.space, k.min(self.len()));
+        let rows = 0..self.len() as u32;
+        let centre = centre(space, rows.clone());
+        let (mut left, mut right, mut tile) = (Panel::default(), Panel::default(), Tile::default());
+        let mut lists = Nearest::new(space.kernels(), queries.len(), k + SPARE);
+        left.restart(space, queries.len());
+        for query in queries {
+            left.push(space, query.vector(), query.scale(), &centre);
+        }
+        let mut max_square = 0.0_f32;
+        for first in rows.clone().step_by(TILE_ROWS) {
+            right.fill(space, first..(first + TILE_ROWS as u32).min(rows.end), &centre);
+            max_square = max_square.max(right.max_square());
+            tile.compute((&left, 0..left.len()), (&right, 0..right.len()));
+            tile.offer_to_rows(&mut lists, 0, first);
+        }
+        let answer = |(row, query): (usize, &Query<'_>)| {
+            let near = lists.sorted(row);
+            let is_all = near.len() == self.len();
+            let least =
+                near.last().map_or(0.0, |last| left.least(row, max_square, last.distance()));
+            let mut near = self.measured(query, near);
+            near.truncate(k);
+            let is_exact = is_all || near.last().is_none_or(|last| last.distance() < least);
+            let near = if is_exact { near } else { self.nearest(query, k) };
+            reported(space.metric(), &near)
         };
-        workers.run(|| (0..queries.len()).into_par_iter().map(answer).collect())
+        queries.iter().enumerate().map(answer).collect()
+    }
+
+    /// Candidates with distances that were not computed by products, nearest first.
+    fn measured(&self, query: &Query<'_>, near: &[Candidate]) -> Vec<Candidate> {
+        let nodes: Vec<u32> = near.iter().map(|near| near.node()).collect();
+        let mut distances = vec![0.0; nodes.len()];
+        self.space.distances(query, &nodes, &mut distances);
+        let pairs = nodes.iter().zip(distances);
+        let mut near: Vec<_> =
+            pairs.map(|(node, distance)| Candidate::new(distance, *node)).collect();
+        near.sort_unstable();
+        near
     }
 }
 
 /// An error of one query, with its row in the table of queries.
-fn at_row(error: Error, row: usize) -> Error {
+pub(crate) fn at_row(error: Error, row: usize) -> Error {
     match error {
         Error::UnfitValue { column, value, .. } => Error::UnfitValue { row, column, value },
         Error::ZeroVector { .. } => Error::ZeroVector { row },

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::blocks::Blocks;
 use crate::build::Growth;
 use crate::candidate::Candidate;
-use crate::exact::{Flat, reported};
+use crate::exact::{Flat, at_row, reported};
 use crate::limits::{MAX_EF, MAX_K};
 use crate::links::LinkTable;
 use crate::params::BuildParams;
@@ -195,7 +195,8 @@ impl Graph {
         workers.run(|| {
             rows.into_par_iter()
                 .map_init(Scratch::new, |scratch, row| {
-                    self.search(queries.row(row), k, ef_search, scratch)
+                    let found = self.search(queries.row(row), k, ef_search, scratch);
+                    found.map_err(|error| at_row(error, row))
                 })
                 .collect()
         })

@@ -39,6 +39,7 @@ mod params;
 mod progress;
 mod prune;
 mod random;
+mod scan;
 mod search;
 mod space;
 mod vectors;

@@ -1,12 +1,14 @@
 //! Rows copied together for tiles of a matrix product, so that distances come out of products.
 //!
 //! Under `l2` a distance is `|x|^2 + |y|^2 - 2xy`, which loses digits when the norms are large
-//! beside the distance; rows are therefore taken relative to a centre. Very short rows skip the
-//! product: their differences are exact and as cheap.
+//! beside the distance; rows are therefore taken relative to a centre, and whoever uses the
+//! distances asks how far rounding reaches ([`Panel::is_blurred`], [`Panel::least`]). Very short
+//! rows skip the product: their differences are exact and as cheap.
 
 use std::ops::Range;
 
 use crate::Metric;
+use crate::candidate::Candidate;
 use crate::kernels::{Kernels, Scan, Survivors, products};
 use crate::nearest::Nearest;
 use crate::space::Space;
@@ -16,6 +18,12 @@ const MIN_PRODUCT_DIM: usize = 8;
 
 /// Rows that are fetched into the cache ahead of the one that is copied.
 const PREFETCH_ROWS: usize = 4;
+
+/// Rows whose mean is the centre of all.
+const CENTRE_ROWS: usize = 16;
+
+/// The share of a distance that rounding may take before it counts as blurred.
+const BLUR: f32 = 0.125;
 
 /// Columns that are scanned before the threshold of a row is looked at again.
 const FIRST_PART: usize = 16;
@@ -28,6 +36,8 @@ pub(crate) struct Panel {
     values: Vec<f32>,
     /// What each row adds to its distances.
     bias: Vec<f32>,
+    /// The squared norm of the longest row.
+    max_square: f32,
 }
 
 impl Panel {
@@ -55,6 +65,7 @@ impl Panel {
         self.values.clear();
         self.values.reserve(rows * self.dim);
         self.bias.clear();
+        self.max_square = 0.0;
     }
 
     /// Adds a row that need not be one of the space.
@@ -66,9 +77,11 @@ impl Panel {
             Metric::Ip => self.values.extend_from_slice(row),
         }
         let row = &self.values[start..];
+        let square = space.kernels().dot(row, row);
+        self.max_square = self.max_square.max(square);
         self.bias.push(match space.metric() {
             Metric::L2 if self.is_subtracted() => 0.0,
-            Metric::L2 => space.kernels().dot(row, row),
+            Metric::L2 => square,
             Metric::Cosine => 0.5,
             Metric::Ip => 0.0,
         });
@@ -76,6 +89,36 @@ impl Panel {
 
     pub(crate) fn len(&self) -> usize {
         self.bias.len()
+    }
+
+    /// Whether rounding may hide which rows are the nearest of `row`, when tiles say that they
+    /// are `near`. Only `l2` can lose so much. The norm of the row alone tells, because whatever
+    /// is near it is as far from the centre.
+    pub(crate) fn is_blurred(&self, row: usize, near: &[Candidate]) -> bool {
+        let is_l2_product = self.metric == Some(Metric::L2) && !self.is_subtracted();
+        // Errors of a sum add up like a random walk.
+        let error = f32::EPSILON * (4.0 + (self.dim as f32).sqrt());
+        let is_lost = |last: &Candidate| self.bias[row] * error > last.distance() * BLUR;
+        is_l2_product && near.last().is_some_and(is_lost)
+    }
+
+    /// The least that the distance of `row` to another, whose squared norm is at most
+    /// `max_square`, can be when it came out as `distance` of a tile, whatever the rounding
+    /// (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: a sum of `n` products
+    /// is off by `n` roundings at most).
+    pub(crate) fn least(&self, row: usize, max_square: f32, distance: f32) -> f32 {
+        let error = f32::EPSILON * (self.dim as f32 + 8.0);
+        match self.metric {
+            // |y|^2 <= 2 |x|^2 + 2 |x - y|^2 bounds the norm of the other row.
+            Some(Metric::L2) => (distance - 3.0 * error * self.bias[row]) * (1.0 - 4.0 * error),
+            Some(Metric::Ip) => distance - 2.0 * error * (self.max_square * max_square).sqrt(),
+            _ => distance - 2.0 * error,
+        }
+    }
+
+    /// The squared norm of the longest row, relative to the centre.
+    pub(crate) fn max_square(&self) -> f32 {
+        self.max_square
     }
 
     fn is_subtracted(&self) -> bool {
@@ -96,13 +139,20 @@ impl Panel {
     }
 }
 
-/// A row that others lie around, for [`Panel::fill`]: the first of them, as good as their mean
-/// when they are near each other. Only `l2` needs one.
-pub(crate) fn centre(space: &Space, mut nodes: impl Iterator<Item = u32>) -> &[f32] {
-    match (space.metric(), nodes.next()) {
-        (Metric::L2, Some(node)) => space.row(node),
-        _ => &[],
+/// A point that `nodes` lie around, for [`Panel::fill`]: the mean of some of them. Only `l2` needs
+/// one.
+pub(crate) fn centre(space: &Space, nodes: impl ExactSizeIterator<Item = u32>) -> Vec<f32> {
+    if space.metric() != Metric::L2 {
+        return Vec::new();
     }
+    let step = nodes.len().div_ceil(CENTRE_ROWS).max(1);
+    let mut sum = vec![0.0; space.dim()];
+    let mut count = 0.0;
+    for node in nodes.skip(step / 2).step_by(step) {
+        sum.iter_mut().zip(space.row(node)).for_each(|(sum, value)| *sum += value);
+        count += 1.0_f32;
+    }
+    sum.into_iter().map(|sum| sum / count.max(1.0)).collect()
 }
 
 /// A tile: some rows of a panel against some rows of another, its entries turned into distances
@@ -283,7 +333,7 @@ mod tests {
                 let space = space(metric, dim, ROWS);
                 let nodes = 0..ROWS as u32;
                 let mut panel = Panel::default();
-                panel.fill(&space, nodes.clone(), centre(&space, nodes.clone()));
+                panel.fill(&space, nodes.clone(), &centre(&space, nodes.clone()));
                 let (mut tile, mut lists) =
                     (Tile::default(), Nearest::new(space.kernels(), ROWS, 5));
                 for first in (0..ROWS).step_by(40) {

@@ -32,6 +32,17 @@ pub(crate) struct Query<'a> {
     scale: f32,
 }
 
+impl<'a> Query<'a> {
+    pub(crate) fn vector(&self) -> &'a [f32] {
+        self.vector
+    }
+
+    /// One over the norm under cosine, 1 otherwise.
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale
+    }
+}
+
 impl Space {
     /// The space of `vectors`.
     pub(crate) fn new(metric: Metric, vectors: Vectors) -> Result<Self, Error> {

@@ -83,7 +83,6 @@ fn all_copies_of_a_row_are_found() {
 /// Copies that come one after the other all choose the same few of those before them, whose
 /// lists are soon full.
 #[test]
-#[ignore = "fails: a known defect, described in the changelog"]
 fn all_copies_that_were_inserted_are_found() {
     for way in WAYS.into_iter().filter(|way| !way.is_bulk()) {
         assert_all_copies_are_found(way);
@@ -210,7 +209,6 @@ fn recall_on_separate_clusters() {
 /// Squared norms of these rows are so large that the distances within a set vanish beside them.
 /// Products must then reach what single inserts reach, which compute no products.
 #[test]
-#[ignore = "fails: a known defect, described in the changelog"]
 fn recall_on_sets_far_apart() {
     let values = generate::two_far_sets(20, 4_200, 16);
     let set = DataSet::new("two far sets", 16, values).hold_out(200);
@@ -219,7 +217,6 @@ fn recall_on_sets_far_apart() {
 
 /// One row far away must not cost the digits of all the others.
 #[test]
-#[ignore = "fails: a known defect, described in the changelog"]
 fn recall_behind_an_outlier() {
     let set = DataSet::new("outlier", 16, generate::outlier_first(21, 4_200, 16)).hold_out(200);
     assert_recall(Metric::L2, &set, [0.95, 0.923, 0.95, 0.945, 0.945]);
@@ -292,7 +289,6 @@ fn wrong_questions_are_refused() {
 
 /// Whoever asks many questions must hear which of them was wrong.
 #[test]
-#[ignore = "fails: a known defect, described in the changelog"]
 fn a_wrong_question_among_many_is_named() {
     let set = DataSet::new("uniform", 4, generate::uniform(25, 50, 4));
     let graph = build_from(&set, Metric::Cosine, &params(4, Strategy::Auto)).graph;

@@ -6,17 +6,19 @@
 //! the tiles.
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
 use super::candidates::{Candidates, Lists};
 use super::link::Members;
 use crate::Error;
+use crate::candidate::Candidate;
 use crate::nearest::Nearest;
 use crate::panel::{Panel, Tile, centre};
 use crate::progress::{Observer, Phase, check_canceled};
+use crate::scan;
 use crate::space::Space;
 
 /// Nearest rows that become candidates (K in `docs/batch-construction.md`).
@@ -45,7 +47,7 @@ pub(super) fn candidates(
         observer.progress(Phase::Candidates, finished, tiles.len());
         Ok(())
     })?;
-    Ok(pairs.into_candidates(members))
+    Ok(pairs.into_candidates(space, members))
 }
 
 struct AllPairs {
@@ -59,7 +61,7 @@ impl AllPairs {
         let rows = members.len();
         let mut panel = Panel::default();
         let nodes = || (0..rows).map(|place| members.node(place));
-        panel.fill(space, nodes(), centre(space, nodes()));
+        panel.fill(space, nodes(), &centre(space, nodes()));
         let lists = |first| {
             let rows = BLOCK_ROWS.min(rows - first);
             Mutex::new(Nearest::new(space.kernels(), rows, KEEP.min(panel.len()).max(1)))
@@ -89,23 +91,45 @@ impl AllPairs {
         }
     }
 
-    fn into_candidates(self, members: &Members) -> Candidates {
+    fn into_candidates(self, space: &Space, members: &Members) -> Candidates {
         let rows = self.panel.len();
         let mut candidates = Candidates::new(rows, KEEP, Lists::One);
-        candidates.computed = (rows * rows.saturating_sub(1) / 2) as u64;
         let slots = candidates.slots().par_chunks_mut(BLOCK_ROWS * KEEP);
-        self.blocks.into_par_iter().zip(slots).for_each(|(block, slots)| {
-            let mut lists = block.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let blocks = self.blocks.into_par_iter().zip(slots).enumerate();
+        let panel = &self.panel;
+        let take_out = |(block, (lists, slots)): (usize, (Mutex<Nearest>, &mut [u32]))| {
+            let mut lists = lists.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut blurred = 0;
             for (row, slots) in slots.chunks_mut(KEEP).enumerate() {
-                for (slot, near) in slots.iter_mut().zip(lists.sorted(row)) {
+                let (place, mut near) = (block * BLOCK_ROWS + row, lists.sorted(row));
+                let again;
+                if panel.is_blurred(place, near) {
+                    again = nearest_of(space, members, place);
+                    near = &again;
+                    blurred += 1;
+                }
+                for (slot, near) in slots.iter_mut().zip(near) {
                     *slot = members.node(near.node() as usize);
                 }
             }
-        });
+            blurred
+        };
+        let blurred: usize = blocks.map(take_out).sum();
+        candidates.computed = (rows * rows.saturating_sub(1) / 2 + blurred * rows) as u64;
         candidates
     }
 }
 
-fn lock(lists: &Mutex<Nearest>) -> std::sync::MutexGuard<'_, Nearest> {
+/// The nearest members of the member at `place`, without products.
+fn nearest_of(space: &Space, members: &Members, place: usize) -> Vec<Candidate> {
+    let query = space.query_of(members.node(place));
+    let nodes = (0..members.len()).map(|place| members.node(place));
+    let mut near = scan::nearest(space, &query, nodes, KEEP + 1);
+    near.retain(|near| near.node() as usize != place);
+    near.truncate(KEEP);
+    near
+}
+
+fn lock(lists: &Mutex<Nearest>) -> MutexGuard<'_, Nearest> {
     lists.lock().expect("no task panics while it holds lists")
 }

@@ -4,10 +4,9 @@
 //! and adds a link for each node that the walk missed. Inserts keep it: a new node hangs below
 //! one of its neighbors, and a prune never drops a link of the tree.
 
-use std::collections::VecDeque;
-
 use crate::graph::Graph;
 use crate::progress::{Observer, Phase};
+use crate::random::Random;
 use crate::search::Scratch;
 
 use super::BuildStats;
@@ -21,11 +20,24 @@ const ANCHOR_EF: usize = 64;
 /// The tree that spans a graph, for inserts.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
-    /// The node that each node hangs below; empty while it is not known.
-    parents: Vec<u32>,
-    child_counts: Vec<u16>,
+    /// The place of each node in the tree; empty while it is not known.
+    places: Vec<Place>,
     /// The number of nodes of the newest version.
     pub(super) newest: usize,
+}
+
+/// Where a node hangs, and what hangs below it: the children are a list.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    parent: u32,
+    first_child: u32,
+    next_sibling: u32,
+    child_count: u32,
+}
+
+impl Place {
+    const OUTSIDE: Self =
+        Self { parent: NONE, first_child: NONE, next_sibling: NONE, child_count: 0 };
 }
 
 impl Growth {
@@ -36,55 +48,70 @@ impl Growth {
 
     /// Whether the tree still has to be found.
     pub(super) fn is_unknown(&self) -> bool {
-        self.parents.len() < self.newest
+        self.places.len() < self.newest
     }
 
     /// Makes room for more nodes, outside of the tree for now.
     pub(super) fn grow(&mut self, nodes: usize) {
-        self.parents.resize(nodes, NONE);
-        self.child_counts.resize(nodes, 0);
+        self.places.resize(nodes, Place::OUTSIDE);
     }
 
     /// Whether `child` hangs below `parent`.
     pub(super) fn is_child(&self, child: u32, parent: u32) -> bool {
-        self.parents[child as usize] == parent
+        self.places[child as usize].parent == parent
     }
 
     pub(super) fn child_count(&self, node: u32) -> usize {
-        usize::from(self.child_counts[node as usize])
+        self.places[node as usize].child_count as usize
+    }
+
+    fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let present = |child: u32| (child != NONE).then_some(child);
+        let next = move |child: &u32| present(self.places[*child as usize].next_sibling);
+        std::iter::successors(present(self.places[node as usize].first_child), next)
     }
 
     /// Hangs `child` below `parent`.
     pub(super) fn hang(&mut self, child: u32, parent: u32) {
-        self.parents[child as usize] = parent;
-        self.child_counts[parent as usize] += 1;
+        let above = &mut self.places[parent as usize];
+        let next_sibling = std::mem::replace(&mut above.first_child, child);
+        above.child_count += 1;
+        let place = &mut self.places[child as usize];
+        (place.parent, place.next_sibling) = (parent, next_sibling);
     }
 
-    /// A node below `node` that can take another child, the nearest such in the tree. Children of
-    /// the chunk at hand are not linked yet, so none may be found.
-    pub(super) fn descend(&self, graph: &Graph, node: u32) -> Option<u32> {
-        let mut pending = VecDeque::from([node]);
-        while let Some(node) = pending.pop_front() {
-            if self.child_count(node) < graph.m {
-                return Some(node);
-            }
-            let links = graph.links.neighbors(node as usize);
-            pending.extend(links.filter(|link| self.is_child(*link, node)));
+    /// A node below `node` that has fewer than `limit` children, by way of children that
+    /// `is_passed` lets through, chosen at random so that the tree stays flat.
+    pub(super) fn descend(
+        &self,
+        mut node: u32,
+        limit: usize,
+        random: &mut Random,
+        is_passed: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        while self.child_count(node) >= limit {
+            let passed = || self.children(node).filter(|child| is_passed(*child));
+            let count = passed().count();
+            node = passed().nth(random.below(count.max(1)))?;
         }
-        None
-    }
-
-    /// A node before `node` that can take another child: each takes more than one, so there is.
-    pub(super) fn any_before(&self, graph: &Graph, node: u32) -> u32 {
-        let mut before = (0..node).rev();
-        before.find(|parent| self.child_count(*parent) < graph.m).expect("a tree has leaves")
+        Some(node)
     }
 
     /// Makes `node` the root: the old root hangs below it, and it no longer hangs anywhere.
     pub(super) fn reroot(&mut self, old: u32, node: u32) {
-        let parent = std::mem::replace(&mut self.parents[node as usize], NONE);
-        if parent != NONE {
-            self.child_counts[parent as usize] -= 1;
+        let place = self.places[node as usize];
+        if place.parent != NONE {
+            let before = self
+                .children(place.parent)
+                .find(|child| self.places[*child as usize].next_sibling == node);
+            let above = &mut self.places[place.parent as usize];
+            above.child_count -= 1;
+            match before {
+                Some(before) => self.places[before as usize].next_sibling = place.next_sibling,
+                None => above.first_child = place.next_sibling,
+            }
+            self.places[node as usize].parent = NONE;
+            self.places[node as usize].next_sibling = NONE;
         }
         self.hang(old, node);
     }

@@ -89,7 +89,8 @@ fn force_link(graph: &Graph, from: u32, to: u32) {
     }
 }
 
-fn is_equal(left: &[f32], right: &[f32]) -> bool {
+/// Whether two rows are equal, bit by bit.
+pub(super) fn is_equal(left: &[f32], right: &[f32]) -> bool {
     left.iter().zip(right).all(|(x, y)| x.to_bits() == y.to_bits())
 }
 

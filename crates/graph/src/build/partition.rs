@@ -5,6 +5,7 @@
 //! leaves. Within a leaf all pairs are computed by tiles, and the nearest few of each row become
 //! its candidates: nothing is searched.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,11 +14,13 @@ use rayon::prelude::*;
 use super::candidates::{Candidates, Lists};
 use super::link::Members;
 use crate::Error;
+use crate::candidate::Candidate;
 use crate::nearest::Nearest;
 use crate::panel::{Panel, Tile, centre};
 use crate::params::BuildParams;
 use crate::progress::{Observer, Phase, check_canceled};
 use crate::random::{Random, hash};
+use crate::scan;
 use crate::space::Space;
 
 /// The most rows of a leaf (`C_max` in the paper).
@@ -239,7 +242,7 @@ impl Splitter<'_> {
     ) -> Vec<u32> {
         let centre = centre(self.space, leaders.iter().copied());
         let mut panel = Panel::default();
-        panel.fill(self.space, leaders.iter().copied(), centre);
+        panel.fill(self.space, leaders.iter().copied(), &centre);
         let mut joined = vec![0; cell.rows.len() * fan_out];
         let stripes = cell.rows.par_chunks(STRIPE_ROWS);
         let (finished, total) = (AtomicUsize::new(0), stripes.len());
@@ -247,12 +250,13 @@ impl Splitter<'_> {
         stripes.for_each_init(
             || LeafWork::new(self.space),
             |work, (rows, joined)| {
-                work.panel.fill(self.space, rows.iter().copied(), centre);
+                work.panel.fill(self.space, rows.iter().copied(), &centre);
                 work.lists.restart(rows.len(), fan_out);
                 work.tile.compute((&work.panel, 0..rows.len()), (&panel, 0..leaders.len()));
                 work.tile.offer_to_rows(&mut work.lists, 0, 0);
                 for (row, joined) in joined.chunks_mut(fan_out).enumerate() {
-                    for (leader, near) in joined.iter_mut().zip(work.lists.sorted(row)) {
+                    let near = work.sharp(self.space, (row, rows[row]), leaders, fan_out);
+                    for (leader, near) in joined.iter_mut().zip(near.iter()) {
                         *leader = near.node();
                     }
                 }
@@ -334,7 +338,7 @@ impl LeafWork {
     /// The nearest [`KEEP`] rows of each row of a leaf, from all pairs.
     fn nearest(&mut self, space: &Space, rows: &[u32], slots: &mut [u32]) {
         let nodes = rows.iter().copied();
-        self.panel.fill(space, nodes.clone(), centre(space, nodes));
+        self.panel.fill(space, nodes.clone(), &centre(space, nodes));
         self.lists.restart(rows.len(), KEEP);
         for first in (0..rows.len()).step_by(TILE_ROWS) {
             let stripe: Range<usize> = first..(first + TILE_ROWS).min(rows.len());
@@ -342,9 +346,28 @@ impl LeafWork {
             self.tile.offer_within(&mut self.lists, first, 0);
         }
         for (row, slots) in slots.chunks_mut(KEEP).enumerate() {
-            for (slot, near) in slots.iter_mut().zip(self.lists.sorted(row)) {
+            let near = self.sharp(space, (row, rows[row]), rows, KEEP + 1);
+            let others = near.iter().filter(|near| near.node() as usize != row);
+            for (slot, near) in slots.iter_mut().zip(others) {
                 *slot = rows[near.node() as usize];
             }
         }
+    }
+
+    /// The nearest of `others` of a row of the panel, by their places; measured again, the row
+    /// itself included, when products blur them.
+    fn sharp(
+        &mut self,
+        space: &Space,
+        (row, node): (usize, u32),
+        others: &[u32],
+        keep: usize,
+    ) -> Cow<'_, [Candidate]> {
+        let near = self.lists.sorted(row);
+        if self.panel.is_blurred(row, near) {
+            let others = others.iter().copied();
+            return Cow::Owned(scan::nearest(space, &space.query_of(node), others, keep));
+        }
+        Cow::Borrowed(near)
     }
 }

@@ -1,0 +1,35 @@
+//! One query against rows, one after the other: exact, and the last resort where the products of
+//! a tile are too coarse.
+
+use crate::candidate::Candidate;
+use crate::nearest::Nearest;
+use crate::space::{Query, Space};
+
+/// Rows whose distances are computed together.
+const GROUP: usize = 64;
+
+/// The `keep` nearest of `nodes`, nearest first, called by their places among them.
+pub(crate) fn nearest(
+    space: &Space,
+    query: &Query<'_>,
+    mut nodes: impl Iterator<Item = u32>,
+    keep: usize,
+) -> Vec<Candidate> {
+    let mut lists = Nearest::new(space.kernels(), 1, keep);
+    let mut group = Vec::with_capacity(GROUP);
+    let mut distances = [0.0; GROUP];
+    let mut place = 0;
+    loop {
+        group.clear();
+        group.extend(nodes.by_ref().take(GROUP));
+        if group.is_empty() {
+            return lists.sorted(0).to_vec();
+        }
+        let distances = &mut distances[..group.len()];
+        space.distances(query, &group, distances);
+        for distance in distances {
+            lists.offer(0, *distance, place);
+            place += 1;
+        }
+    }
+}
