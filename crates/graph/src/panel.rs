@@ -77,7 +77,10 @@ impl Panel {
             Metric::Ip => self.values.extend_from_slice(row),
         }
         let row = &self.values[start..];
-        let square = space.kernels().dot(row, row);
+        let square = match space.metric() {
+            Metric::L2 | Metric::Ip => space.kernels().dot(row, row),
+            Metric::Cosine => 1.0,
+        };
         self.max_square = self.max_square.max(square);
         self.bias.push(match space.metric() {
             Metric::L2 if self.is_subtracted() => 0.0,
