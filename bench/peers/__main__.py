@@ -1,4 +1,4 @@
-"""The command line: `python -m peers run | report | plot`."""
+"""The command line: `python -m peers run | report | plot | ladder`."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from peers import plots
 from peers.cases import load_cases
 from peers.hnswlib_peer import HnswlibPeer
+from peers.ladder import load_ladder, plot_ladder
 from peers.loomdb_peer import LoomdbPeer
 from peers.report import load_results, report
 from peers.run import BENCH, Settings, run_cases, shown
@@ -24,6 +25,7 @@ def parse_options():
     add_run(commands.add_parser("run", help="measure the peers, a result file per case"))
     add_report(commands.add_parser("report", help="a Markdown table from result files"))
     add_plot(commands.add_parser("plot", help="SVG plots from result files"))
+    add_ladder(commands.add_parser("ladder", help="plots of what `loomdb bench ladder` prints"))
     return parser.parse_args()
 
 
@@ -48,6 +50,14 @@ def add_plot(parser):
     parser.add_argument("--results", type=absolute, default=BENCH / "results")
     parser.add_argument("--out", type=absolute, required=True, help="directory for the SVG files")
     parser.set_defaults(action=write_plots)
+
+
+def add_ladder(parser):
+    parser.add_argument(
+        "--from", dest="file", type=absolute, required=True, help="output of `... ladder --json`"
+    )
+    parser.add_argument("--out", type=absolute, required=True, help="directory for the pictures")
+    parser.set_defaults(action=write_ladder)
 
 
 def absolute(text):
@@ -91,6 +101,15 @@ def write_report(options):
 
 def write_plots(options):
     for path in plots.plot(existing_results(options.results), options.out):
+        print(path)
+
+
+def write_ladder(options):
+    try:
+        report = load_ladder(options.file)
+    except (OSError, ValueError) as error:
+        return f"error: {error}"
+    for path in plot_ladder(report, options.out):
         print(path)
 
 

@@ -100,19 +100,10 @@ impl Failure {
                 message,
                 file: cause.file().map(Path::to_owned),
                 offset: cause.offset(),
-                row: cause.row().or_else(|| row_of(cause.graph_error()?)),
+                row: cause.row(),
             },
             None => Self { kind: "failed", message, ..Self::default() },
         }
-    }
-}
-
-fn row_of(error: &loomdb_graph::Error) -> Option<usize> {
-    match error {
-        loomdb_graph::Error::UnfitValue { row, .. } | loomdb_graph::Error::ZeroVector { row } => {
-            Some(*row)
-        }
-        _ => None,
     }
 }
 

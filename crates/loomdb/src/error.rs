@@ -75,7 +75,7 @@ impl Error {
 
     /// The row it is about, counted from 0.
     pub fn row(&self) -> Option<usize> {
-        self.0.row
+        self.0.row.or_else(|| row_of(self.graph_error()?))
     }
 
     /// The error of the graph crate, when it comes from there.
@@ -163,7 +163,8 @@ impl Error {
         Self(Box::new(details))
     }
 
-    /// The file, the byte and the row, as far as they are known.
+    /// The file, the byte and the row, as far as they are known; an error of the graph names its
+    /// row itself.
     fn place(&self) -> String {
         let file = self.0.file.as_ref().map(|file| file.display().to_string());
         let offset = self.0.offset.map(|offset| format!("byte {offset}"));
@@ -217,6 +218,14 @@ impl From<loomdb_graph::Error> for Error {
     }
 }
 
+fn row_of(error: &loomdb_graph::Error) -> Option<usize> {
+    use loomdb_graph::Error::{UnfitValue, ZeroVector};
+    match error {
+        UnfitValue { row, .. } | ZeroVector { row } => Some(*row),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
@@ -253,5 +262,17 @@ mod tests {
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::InvalidInput, inner.to_string()));
         assert_eq!(error.graph_error(), Some(&inner));
         assert_eq!(Error::from(loomdb_graph::Error::Canceled).kind(), ErrorKind::Canceled);
+    }
+
+    #[test]
+    fn errors_of_the_graph_keep_their_row_and_say_it_once() {
+        let zero = Error::from(loomdb_graph::Error::ZeroVector { row: 7 });
+        let unfit = loomdb_graph::Error::UnfitValue { row: 7, column: 1, value: f32::NAN };
+        for error in [zero, Error::from(unfit).in_file(Path::new("a.npy"))] {
+            assert_eq!(error.row(), Some(7));
+            assert_eq!(error.to_string().matches("row 7").count(), 1, "{error}");
+        }
+        let other = Error::from(loomdb_graph::Error::TooManyRows { rows: 7 });
+        assert_eq!(other.row(), None);
     }
 }

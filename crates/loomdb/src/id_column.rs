@@ -2,18 +2,23 @@
 
 use std::fmt::Display;
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
+use arrow_array::{AnyDictionaryArray, Array};
 use arrow_schema::DataType;
+use arrow_select::take::{TakeOptions, take};
 
 use crate::{Error, Ids, Result};
 
 /// Whether a column of this type can hold ids.
 pub(crate) fn is_supported(data_type: &DataType) -> bool {
+    let data_type = match data_type {
+        DataType::Dictionary(_, values) => values,
+        plain => plain,
+    };
     let is_text = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     is_text || data_type.is_integer()
 }
@@ -21,9 +26,44 @@ pub(crate) fn is_supported(data_type: &DataType) -> bool {
 /// Appends the ids of a column to those of earlier rows.
 pub(crate) fn append(ids: &mut Option<Ids>, column: &dyn Array) -> Result<()> {
     let first_row = ids.as_ref().map_or(0, Ids::len);
-    if let Some(index) = (0..column.len()).find(|index| column.is_null(*index)) {
+    let nulls = column.logical_nulls();
+    let null = nulls.and_then(|nulls| (0..column.len()).find(|index| nulls.is_null(*index)));
+    if let Some(index) = null {
         return Err(Error::invalid("the id is null").at_row(first_row + index));
     }
+    match column.as_any_dictionary_opt() {
+        Some(_) if column.is_empty() => Ok(()),
+        Some(dictionary) => append_looked_up(ids, dictionary),
+        None => append_plain(ids, column),
+    }
+}
+
+/// Appends what the keys of a dictionary stand for.
+///
+/// Equal keys are equal ids, so nothing behind the first of them is looked up: a small file of
+/// many keys for a long text cannot take more memory than the file has bytes.
+fn append_looked_up(ids: &mut Option<Ids>, column: &dyn AnyDictionaryArray) -> Result<()> {
+    let repeated = first_repeated(&column.normalized_keys(), column.values().len());
+    let keys = column.keys().slice(0, repeated.map_or(column.len(), |row| row + 1));
+    let options = Some(TakeOptions { check_bounds: true });
+    let looked_up = take(column.values(), &keys, options).map_err(|error| {
+        Error::corrupted("the ids contradict their dictionary").caused_by(error)
+    })?;
+    append_plain(ids, &looked_up)?;
+    match (repeated, ids) {
+        (Some(_), Some(ids)) => ids.validate(),
+        _ => Ok(()),
+    }
+}
+
+/// The first row whose key stands in an earlier row.
+fn first_repeated(keys: &[usize], values: usize) -> Option<usize> {
+    let mut is_met = vec![false; values];
+    keys.iter()
+        .position(|key| is_met.get_mut(*key).is_some_and(|is_met| std::mem::replace(is_met, true)))
+}
+
+fn append_plain(ids: &mut Option<Ids>, column: &dyn Array) -> Result<()> {
     if column.data_type().is_integer() {
         match ids.get_or_insert(Ids::Integer(Vec::new())) {
             Ids::Integer(ids) => append_integers(ids, column),
@@ -82,8 +122,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{
-        Array, ArrayRef, Float32Array, Int8Array, Int64Array, LargeStringArray, StringArray,
-        StringViewArray, UInt64Array,
+        Array, ArrayRef, DictionaryArray, Float32Array, Int8Array, Int64Array, LargeStringArray,
+        StringArray, StringViewArray, UInt8Array, UInt64Array,
     };
 
     use super::{append, is_supported};
@@ -112,6 +152,43 @@ mod tests {
         }
         let expected = ["a", "b", "", "a text that is not kept in the view"];
         assert_eq!(ids, Some(Ids::Text(expected.map(str::to_owned).to_vec())));
+    }
+
+    #[test]
+    fn a_dictionary_stands_for_its_values() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("b"), None, Some("a")]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![-1, 30, 10]));
+        let column = |keys: Vec<Option<u8>>, values: &ArrayRef| {
+            DictionaryArray::new(UInt8Array::from(keys), Arc::clone(values))
+        };
+        // What no key stands for is not looked at.
+        let whole = column(vec![Some(2), Some(0)], &texts);
+        assert!(is_supported(whole.data_type()));
+        let mut ids = None;
+        append(&mut ids, &whole.slice(0, 0)).unwrap();
+        append(&mut ids, &whole.slice(1, 1)).unwrap();
+        append(&mut ids, &whole.slice(0, 1)).unwrap();
+        assert_eq!(ids, Some(Ids::Text(vec!["b".to_owned(), "a".to_owned()])));
+        let mut ids = Some(Ids::from(vec![5]));
+        append(&mut ids, &column(vec![Some(1), Some(2)], &numbers)).unwrap();
+        assert_eq!(ids, Some(Ids::from(vec![5, 30, 10])));
+        for (keys, values, message) in [
+            (vec![Some(0), Some(1)], &texts, "row 1: the id is null"),
+            (vec![Some(0), None], &numbers, "row 1: the id is null"),
+            (vec![Some(2), Some(0)], &numbers, "row 1: the id -1 is negative"),
+            (
+                vec![Some(2), Some(1), Some(2), Some(0)],
+                &numbers,
+                "row 2: row 0 has the same id: 10",
+            ),
+        ] {
+            let error = append(&mut None, &column(keys, values)).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+        let none: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+        assert!(append(&mut None, &column(vec![None], &none)).is_err(), "no values at all");
+        let floats: ArrayRef = Arc::new(Float32Array::from(vec![1.0]));
+        assert!(!is_supported(column(vec![Some(0)], &floats).data_type()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, StreamDecoder};
 use arrow_ipc::{Block, Footer, Message};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 
 use crate::{Error, Result};
 
@@ -39,6 +39,7 @@ pub(crate) struct IpcFile<R> {
     len_bytes: u64,
     schema: SchemaRef,
     decoder: FileDecoder,
+    dictionaries: Vec<Block>,
     blocks: std::vec::IntoIter<Block>,
 }
 
@@ -50,13 +51,17 @@ impl<R: Read + Seek> IpcFile<R> {
             .map_err(|error| damaged("the footer").caused_by(error.to_string()))?;
         let schema = Arc::new(guarded(|| schema_of(footer))??);
         let blocks: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
+        let dictionaries: Vec<Block> =
+            footer.dictionaries().into_iter().flatten().copied().collect();
         // Blocks that share bytes would make a small file an endless one.
-        let lens = blocks.iter().map(|block| block.bodyLength().max(0) as u64);
+        let all = blocks.iter().chain(&dictionaries);
+        let lens = all.map(|block| block.bodyLength().max(0) as u64);
         if lens.fold(0, u64::saturating_add) > len_bytes {
             return Err(damaged("the place of a batch"));
         }
         let decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
-        Ok(Self { reader, len_bytes, schema, decoder, blocks: blocks.into_iter() })
+        let blocks = blocks.into_iter();
+        Ok(Self { reader, len_bytes, schema, decoder, dictionaries, blocks })
     }
 
     /// All columns of the file.
@@ -65,9 +70,27 @@ impl<R: Read + Seek> IpcFile<R> {
     }
 
     /// Decodes these columns only, which must be ascending.
-    pub(crate) fn with_columns(mut self, columns: Vec<usize>) -> Self {
+    pub(crate) fn with_columns(mut self, columns: Vec<usize>) -> Result<Self> {
+        let is_looked_up = |index: &usize| {
+            let field = self.schema.fields().get(*index);
+            field.is_some_and(|field| matches!(field.data_type(), DataType::Dictionary(..)))
+        };
+        if columns.iter().any(is_looked_up) {
+            self.read_dictionaries()?;
+        }
         self.decoder = self.decoder.with_projection(columns);
-        self
+        Ok(self)
+    }
+
+    fn read_dictionaries(&mut self) -> Result<()> {
+        for block in std::mem::take(&mut self.dictionaries) {
+            let bytes = self.read_block(&block, block.bodyLength())?;
+            check_block(&block, &bytes)?;
+            let buffer = Buffer::from_vec(bytes);
+            let read = guarded(|| self.decoder.read_dictionary(&block, &buffer))?;
+            read.map_err(|error| damaged("a dictionary").caused_by(error))?;
+        }
+        Ok(())
     }
 
     /// The number of rows, from the heads of all batches.
@@ -87,10 +110,7 @@ impl<R: Read + Seek> IpcFile<R> {
     pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(block) = self.blocks.next() else { return Ok(None) };
         let bytes = self.read_block(&block, block.bodyLength())?;
-        let (head, body) = bytes
-            .split_at_checked(block.metaDataLength() as usize)
-            .ok_or_else(|| damaged("the place of a batch"))?;
-        check_buffers(&message(head)?, body)?;
+        check_block(&block, &bytes)?;
         let buffer = Buffer::from_vec(bytes);
         let batch = guarded(|| self.decoder.read_record_batch(&block, &buffer))?;
         batch.map_err(|error| damaged("a batch").caused_by(error))
@@ -213,6 +233,14 @@ fn message(bytes: &[u8]) -> Result<Message<'_>> {
     let head = bytes.get(head_at..).ok_or_else(|| damaged("a message"))?;
     let parsed = arrow_ipc::root_as_message(head);
     parsed.map_err(|error| damaged("a message").caused_by(error.to_string()))
+}
+
+/// Whether the bytes of a block can be decoded.
+fn check_block(block: &Block, bytes: &[u8]) -> Result<()> {
+    let (head, body) = bytes
+        .split_at_checked(block.metaDataLength() as usize)
+        .ok_or_else(|| damaged("the place of a batch"))?;
+    check_buffers(&message(head)?, body)
 }
 
 /// Whether the buffers of a message lie in its body, and whether what compressed ones say of

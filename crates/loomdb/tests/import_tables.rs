@@ -3,16 +3,19 @@
 mod common;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, LargeListBuilder, ListBuilder};
-use arrow_array::types::{Float16Type, Float32Type, Float64Type, Int8Type, UInt8Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type, Int8Type, Int64Type, UInt8Type};
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, Int64Array, ListArray, RecordBatch, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, DictionaryArray, Float32Array, Int16Array, Int64Array,
+    LargeListViewArray, ListArray, ListViewArray, RecordBatch, StringArray,
 };
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+use arrow_schema::{DataType, Field};
 use common::random_rows;
 use half::f16;
 use loomdb::import::{Imported, Options, read};
@@ -177,6 +180,109 @@ fn every_list_type_is_read() {
 }
 
 #[test]
+fn views_may_lie_in_any_order() {
+    let desk = Desk::new();
+    let values: ArrayRef =
+        Arc::new(Float32Array::from_iter_values((0..12).map(|value| value as f32)));
+    let field = Arc::new(Field::new("item", DataType::Float32, true));
+    // The rows, as the numbers of their first values: in order, and in disorder with overlaps.
+    for firsts in [[0, 3, 6, 9], [9, 0, 1, 0], [2, 5, 8, 0]] {
+        let expected: Vec<f32> =
+            firsts.iter().flat_map(|first| (0..3).map(move |at| (first + at) as f32)).collect();
+        let expected = Vectors::from_flat(3, &expected).unwrap();
+        let view = ListViewArray::new(
+            Arc::clone(&field),
+            firsts.to_vec().into(),
+            vec![3; 4].into(),
+            Arc::clone(&values),
+            None,
+        );
+        let large = LargeListViewArray::new(
+            Arc::clone(&field),
+            firsts.iter().map(|first| i64::from(*first)).collect::<Vec<_>>().into(),
+            vec![3; 4].into(),
+            Arc::clone(&values),
+            None,
+        );
+        let columns: [ArrayRef; 2] = [Arc::new(view), Arc::new(large)];
+        for column in columns {
+            for writer in WRITERS {
+                let whole = desk.read(writer, &[batch(&[("vector", Arc::clone(&column))])]);
+                assert_rows(&whole.unwrap(), &expected);
+                let behind = desk.read(writer, &[batch(&[("vector", column.slice(1, 3))])]);
+                let expected = Vectors::from_flat(3, &expected.as_flat()[3..]).unwrap();
+                assert_rows(&behind.unwrap(), &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_may_stand_in_a_dictionary() {
+    let (desk, rows) = (Desk::new(), whole_rows(4, 2));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["spring", "summer", "autumn", "winter"]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![10, 20, 30, 40]));
+    let keys = |keys: [i16; 4]| Int16Array::from(keys.to_vec());
+    for (values, expected) in [
+        (&texts, Ids::Text(["winter", "spring", "summer", "autumn"].map(str::to_owned).to_vec())),
+        (&numbers, Ids::from(vec![40, 10, 20, 30])),
+    ] {
+        let ids: ArrayRef = Arc::new(DictionaryArray::new(keys([3, 0, 1, 2]), Arc::clone(values)));
+        let whole = batch(&[("id", ids), ("vector", f32_lists(&rows))]);
+        let batches = [whole.slice(0, 1), whole.slice(1, 3)];
+        let compressed = [
+            Writer::File(Some(CompressionType::ZSTD)),
+            Writer::Stream(Some(CompressionType::ZSTD)),
+        ];
+        for writer in WRITERS.into_iter().chain(compressed) {
+            let imported = desk.read(writer, &batches).unwrap();
+            assert_eq!(imported.ids.as_ref(), Some(&expected), "{writer:?}");
+            assert_rows(&imported, &rows);
+        }
+    }
+    let ids: ArrayRef = Arc::new(DictionaryArray::new(keys([3, 0, 3, 0]), texts));
+    let repeated = [batch(&[("id", ids), ("vector", f32_lists(&rows))])];
+    desk.refusals(&repeated, "row 2: row 0 has the same id: winter; give every row");
+}
+
+#[test]
+fn columns_of_other_types_are_named_with_their_type() {
+    let (desk, rows) = (Desk::new(), whole_rows(4, 2));
+    let tokens = lists::<Int64Type>(&rows, |value| value as i64);
+    let scores: ArrayRef = Arc::new(Float32Array::from(vec![0.5; 4]));
+    let batches = [batch(&[("tokens", tokens), ("score", scores), ("vector", f32_lists(&rows))])];
+    for writer in WRITERS {
+        let path = desk.write(writer, &batches);
+        let refusal = |vector: Option<&str>, id: Option<&str>| {
+            let (vector_column, id_column) = (vector.map(str::to_owned), id.map(str::to_owned));
+            let options = Options { vector_column, id_column, ..Options::default() };
+            read(&path, &options).unwrap_err().to_string()
+        };
+        let message = refusal(Some("tokens"), None);
+        let words =
+            "\"tokens\" holds List(Int64), not lists of f32, f64, f16, u8 or i8; convert it";
+        assert!(message.contains(words), "{writer:?}: {message}");
+        let message = refusal(None, Some("score"));
+        let words = "\"score\" holds Float32, not integers or texts; convert it";
+        assert!(message.contains(words), "{writer:?}: {message}");
+    }
+}
+
+/// A file of pyarrow, since this build of the parquet crate cannot write the codec either.
+#[test]
+fn a_codec_that_is_not_built_in_is_named() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/brotli.parquet");
+    let error = read(&path, &Options::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let words = "compressed with Brotli, which is not supported; write it again with another codec";
+    assert!(error.to_string().contains(words), "{error}");
+    // Only the columns that are read count: `plain` is compressed with snappy.
+    let vector_column = Some("plain".to_owned());
+    let imported = read(&path, &Options { vector_column, ..Options::default() }).unwrap();
+    assert_eq!(imported.vectors.as_flat(), [0.0, 1.0, 2.0, 3.0]);
+}
+
+#[test]
 fn every_compression_is_read() {
     let (desk, rows) = (Desk::new(), whole_rows(3_000, 8));
     let ids: Vec<String> = (0..3_000).map(|row| format!("number {row}")).collect();
@@ -332,14 +438,20 @@ fn tables_without_rows_or_vectors_are_explained() {
 fn no_cut_and_no_change_of_a_byte_is_a_crash() {
     let (desk, rows) = (Desk::new(), whole_rows(40, 4));
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..40).map(|row| row.to_string())));
-    let batches = [batch(&[("id", ids), ("vector", f32_lists(&rows))])];
-    for writer in [
-        Writer::Parquet(Compression::SNAPPY),
-        Writer::File(None),
-        Writer::File(Some(CompressionType::LZ4_FRAME)),
-        Writer::Stream(Some(CompressionType::ZSTD)),
+    let plain = batch(&[("id", Arc::clone(&ids)), ("vector", f32_lists(&rows))]);
+    let keys = Int16Array::from_iter_values((0..40).rev());
+    let looked_up: ArrayRef = Arc::new(DictionaryArray::new(keys, ids));
+    let view: ListViewArray = f32_lists(&rows).as_list::<i32>().clone().into();
+    let unusual = batch(&[("id", looked_up), ("vector", Arc::new(view))]);
+    for (writer, batch) in [
+        (Writer::Parquet(Compression::SNAPPY), &plain),
+        (Writer::File(None), &plain),
+        (Writer::File(None), &unusual),
+        (Writer::File(Some(CompressionType::LZ4_FRAME)), &plain),
+        (Writer::Stream(None), &unusual),
+        (Writer::Stream(Some(CompressionType::ZSTD)), &plain),
     ] {
-        let path = desk.write(writer, &batches);
+        let path = desk.write(writer, std::slice::from_ref(batch));
         let sound = fs::read(&path).unwrap();
         for index in (0..sound.len()).step_by(7) {
             for value in [0x7f, 0xff] {

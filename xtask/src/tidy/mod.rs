@@ -1,9 +1,11 @@
 //! `cargo xtask tidy`: the rules of this repository that no compiler knows.
 //!
 //! Every file that git tracks, or would track, is read once and shown to every rule. A rule is a
-//! function from a file to its violations, so each has a test that plants one. A violation says
-//! where it is, what is wrong and what to do.
+//! function from a file to its violations, so each has a test that plants one; the rule about
+//! dependencies compares several files. A violation says where it is, what is wrong and what to
+//! do.
 
+mod dependencies;
 mod layers;
 mod rust;
 mod source;
@@ -46,13 +48,14 @@ pub fn run(root: &Path) -> Result<()> {
     if !violations.is_empty() {
         bail!("{} violations of the rules in CONTRIBUTING.md", violations.len());
     }
-    println!("tidy: all {} rules hold", RULES.len());
+    println!("tidy: all {} rules hold", RULES.len() + 1);
     Ok(())
 }
 
-/// All violations, in the order of the files.
+/// All violations, in the order of the files; those between files come last.
 fn check(root: &Path) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
+    let mut about_dependencies = Vec::new();
     for path in listed_files(root)? {
         let full_path = root.join(&path);
         // A file that was deleted but not yet committed is still listed; links have no content.
@@ -62,7 +65,11 @@ fn check(root: &Path) -> Result<Vec<Violation>> {
         let bytes = fs::read(&full_path).with_context(|| format!("reading {path}"))?;
         let file = SourceFile::new(&path, &bytes);
         violations.extend(RULES.iter().flat_map(|rule| rule(&file)));
+        if dependencies::is_read(&file) {
+            about_dependencies.push(file);
+        }
     }
+    violations.extend(dependencies::contradictions(&about_dependencies));
     Ok(violations)
 }
 

@@ -33,7 +33,7 @@ fn read_file(source: &Source<'_>, file: File, len_bytes: u64) -> Result<Imported
     let schema = file.schema().clone();
     let chosen = Columns::choose(&schema, source.options)?;
     let total = file.count_rows()?;
-    let mut file = file.with_columns(chosen.ascending());
+    let mut file = file.with_columns(chosen.ascending())?;
     let mut table = Table::new(source, chosen.among_themselves(), total, len_bytes);
     while table.wants_more()
         && let Some(batch) = file.next_batch()?

@@ -22,7 +22,7 @@ impl Columns {
         let vector = match &options.vector_column {
             Some(name) => {
                 let (index, field) = find(schema, name)?;
-                check(is_vector(field.data_type()), field, "lists of numbers")?;
+                check(is_vector(field.data_type()), field, "lists of f32, f64, f16, u8 or i8")?;
                 index
             }
             None => guess_vector(schema)?,
@@ -56,8 +56,14 @@ impl Columns {
 
 /// Whether a column holds lists of numbers that can be vectors.
 fn is_vector(data_type: &DataType) -> bool {
-    use DataType::{FixedSizeList, Float16, Float32, Float64, Int8, LargeList, List, UInt8};
-    let (List(item) | LargeList(item) | FixedSizeList(item, _)) = data_type else {
+    use DataType::{FixedSizeList, LargeList, LargeListView, List, ListView};
+    use DataType::{Float16, Float32, Float64, Int8, UInt8};
+    let (List(item)
+    | LargeList(item)
+    | FixedSizeList(item, _)
+    | ListView(item)
+    | LargeListView(item)) = data_type
+    else {
         return false;
     };
     matches!(item.data_type(), Float16 | Float32 | Float64 | Int8 | UInt8)
@@ -107,7 +113,8 @@ fn check(fits: bool, field: &Field, expected: &str) -> Result<()> {
         return Ok(());
     }
     let (name, data_type) = (field.name(), field.data_type());
-    Err(Error::invalid(format!("the column {name:?} holds {data_type}, not {expected}")))
+    let what = format!("the column {name:?} holds {data_type}, not {expected}");
+    Err(Error::invalid(what).advise("convert it to one of these, or name another column"))
 }
 
 /// Every column with its type.
@@ -173,7 +180,11 @@ mod tests {
         assert!(message.contains("no column \"A1\"; did you mean \"a\"?"), "{message}");
         let fields = [("embedding", f32s), ("title", DataType::Boolean)];
         let message = choose(&fields, Some("title"), None).unwrap_err();
-        assert!(message.contains("holds Boolean, not lists of numbers"), "{message}");
+        assert!(message.contains("holds Boolean, not lists of f32"), "{message}");
+        let fields_of_integers = [("tokens", list(DataType::Int64))];
+        let message = choose(&fields_of_integers, Some("tokens"), None).unwrap_err();
+        assert!(message.contains("holds List(Int64), not lists of f32, f64"), "{message}");
+        assert!(message.contains("; convert it to one of these"), "{message}");
         let message = choose(&fields, None, Some("embedding")).unwrap_err();
         assert!(message.contains("not integers or texts"), "{message}");
     }

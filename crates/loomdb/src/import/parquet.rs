@@ -2,6 +2,8 @@
 
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
+use parquet::file::metadata::ParquetMetaData;
 
 use super::columns::Columns;
 use super::table::Table;
@@ -20,6 +22,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Imported> {
     let builder = builder.map_err(damaged)?;
     let schema = builder.schema().clone();
     let chosen = Columns::choose(&schema, source.options)?;
+    check_codecs(builder.metadata(), &chosen)?;
     let total = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let mask = ProjectionMask::roots(builder.parquet_schema(), chosen.ascending());
     let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
@@ -31,6 +34,26 @@ pub(super) fn read(source: &Source<'_>) -> Result<Imported> {
         table.push(&batch.map_err(damaged)?)?;
     }
     table.finish(&schema, &chosen)
+}
+
+/// Whether the columns are compressed by a codec that is built in.
+fn check_codecs(metadata: &ParquetMetaData, chosen: &Columns) -> Result<()> {
+    let schema = metadata.file_metadata().schema_descr();
+    let groups = metadata.row_groups().iter().flat_map(|group| group.columns().iter().enumerate());
+    for (leaf, column) in groups {
+        let name = match column.compression() {
+            Compression::BROTLI(_) => "Brotli",
+            Compression::LZO => "LZO",
+            _ => continue,
+        };
+        let is_known = leaf < schema.num_columns();
+        if is_known && chosen.ascending().contains(&schema.get_column_root_idx(leaf)) {
+            let what = format!("its columns are compressed with {name}, which is not supported");
+            let advice = "write it again with another codec, such as zstd or snappy";
+            return Err(Error::invalid(what).advise(advice));
+        }
+    }
+    Ok(())
 }
 
 fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> Error {

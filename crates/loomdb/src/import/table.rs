@@ -85,7 +85,11 @@ impl<'a> Table<'a> {
             }
         };
         lists.check(rows.dim(), rows.len())?;
-        let rows_per_piece = (PIECE_BYTES / size_of::<f32>() / rows.dim()).max(1);
+        let rows_per_piece = if lists.lie_together() {
+            (PIECE_BYTES / size_of::<f32>() / rows.dim()).max(1)
+        } else {
+            1
+        };
         let mut converted = Vec::new();
         for first in (0..lists.len()).step_by(rows_per_piece) {
             let last = (first + rows_per_piece).min(lists.len()) - 1;
@@ -110,6 +114,8 @@ impl<'a> Lists<'a> {
             DataType::List(_) => column.as_list::<i32>().values(),
             DataType::LargeList(_) => column.as_list::<i64>().values(),
             DataType::FixedSizeList(..) => column.as_fixed_size_list().values(),
+            DataType::ListView(_) => column.as_list_view::<i32>().values(),
+            DataType::LargeListView(_) => column.as_list_view::<i64>().values(),
             other => return Err(Error::corrupted(format!("the vectors have the type {other}"))),
         };
         Ok(Self { column, values })
@@ -124,6 +130,14 @@ impl<'a> Lists<'a> {
         match self.column.data_type() {
             DataType::List(_) => between(self.column.as_list::<i32>().value_offsets(), row),
             DataType::LargeList(_) => between(self.column.as_list::<i64>().value_offsets(), row),
+            DataType::ListView(_) => {
+                let view = self.column.as_list_view::<i32>();
+                from_to(view.offsets(), view.sizes(), row)
+            }
+            DataType::LargeListView(_) => {
+                let view = self.column.as_list_view::<i64>();
+                from_to(view.offsets(), view.sizes(), row)
+            }
             _ => {
                 let len = self.column.as_fixed_size_list().value_length() as usize;
                 row * len..(row + 1) * len
@@ -140,13 +154,25 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// Whether every row has `dim` values; rows are counted from `first_row` on. The values of
-    /// such rows lie together.
+    /// Whether the values of each row lie behind those of the row before. Views may lie in any
+    /// order, or on top of each other.
+    fn lie_together(&self) -> bool {
+        let is_view =
+            matches!(self.column.data_type(), DataType::ListView(_) | DataType::LargeListView(_));
+        !is_view || (1..self.len()).all(|row| self.range(row - 1).end == self.range(row).start)
+    }
+
+    /// Whether every row has `dim` values; rows are counted from `first_row` on.
     fn check(&self, dim: usize, first_row: usize) -> Result<()> {
         for row in 0..self.len() {
-            let len = self.range(row).len();
+            let range = self.range(row);
+            let len = range.len();
             if self.column.is_null(row) {
                 return Err(Error::invalid("the vector is null").at_row(first_row + row));
+            }
+            if range.end > self.values.len() {
+                let what = "the vector lies outside of its column";
+                return Err(Error::corrupted(what).at_row(first_row + row));
             }
             if len != dim {
                 let what = format!("the vector has {len} values, the first has {dim}");
@@ -158,10 +184,16 @@ impl<'a> Lists<'a> {
 }
 
 fn between<T: Copy + TryInto<usize>>(offsets: &[T], row: usize) -> Range<usize> {
-    let offset = |index: usize| -> Option<usize> {
-        offsets.get(index).and_then(|offset: &T| (*offset).try_into().ok())
-    };
-    offset(row).unwrap_or(0)..offset(row + 1).unwrap_or(0)
+    number(offsets, row)..number(offsets, row + 1)
+}
+
+fn from_to<T: Copy + TryInto<usize>>(offsets: &[T], sizes: &[T], row: usize) -> Range<usize> {
+    let offset = number(offsets, row);
+    offset..offset.saturating_add(number(sizes, row))
+}
+
+fn number<T: Copy + TryInto<usize>>(numbers: &[T], index: usize) -> usize {
+    numbers.get(index).and_then(|number| (*number).try_into().ok()).unwrap_or(0)
 }
 
 fn check_nulls(values: &dyn Array, rows: &Rows<'_>) -> Result<()> {

@@ -80,7 +80,7 @@ fn decode(bytes: Vec<u8>, rows: usize) -> Result<Ids> {
         return Err(Error::corrupted(format!("there are {found} ids, the manifest says {rows}")));
     }
     let is_text = file.schema().field(column).data_type() == &DataType::Utf8;
-    let mut file = file.with_columns(vec![column]);
+    let mut file = file.with_columns(vec![column])?;
     let none = if is_text { Ids::Text(Vec::new()) } else { Ids::Integer(Vec::new()) };
     let mut ids = Some(none);
     while let Some(batch) = file.next_batch()? {
