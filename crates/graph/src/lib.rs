@@ -26,6 +26,7 @@ mod aligned;
 mod blocks;
 mod build;
 mod candidate;
+mod codes;
 mod error;
 mod exact;
 mod graph;

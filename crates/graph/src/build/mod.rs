@@ -13,6 +13,7 @@ mod duplicates;
 mod insert;
 mod levels;
 mod link;
+mod near;
 mod partition;
 mod plan;
 
@@ -133,7 +134,7 @@ impl Bulk<'_> {
         let candidates = match partition {
             Some(partition) => {
                 stats.distance_computations += partition.computed();
-                partition.candidates(space, &unique, self.observer)?
+                partition.candidates(space, (&unique, &order), self.observer)?
             }
             None => all_pairs::candidates(space, &unique, self.observer)?,
         };

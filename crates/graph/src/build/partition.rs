@@ -5,22 +5,18 @@
 //! leaves. Within a leaf all pairs are computed by tiles, and the nearest few of each row become
 //! its candidates: nothing is searched.
 
-use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use super::candidates::{Candidates, Lists};
 use super::link::Members;
+use super::near::{Leaders, NearWork, Rows};
 use crate::Error;
-use crate::candidate::Candidate;
-use crate::nearest::Nearest;
-use crate::panel::{Panel, Tile, centre};
+use crate::codes::Codes;
 use crate::params::BuildParams;
 use crate::progress::{Observer, Phase, check_canceled};
 use crate::random::{Random, hash};
-use crate::scan;
 use crate::space::Space;
 
 /// The most rows of a leaf (`C_max` in the paper).
@@ -48,9 +44,6 @@ const MAX_DEPTH: usize = 10;
 /// Rows assigned to leaders together.
 const STRIPE_ROWS: usize = 256;
 
-/// Rows of a tile within a leaf.
-const TILE_ROWS: usize = 128;
-
 /// What the random choices are for.
 const PURPOSE: u64 = 0x0063_656C_6C73;
 
@@ -66,12 +59,14 @@ struct Cell {
 #[derive(Debug)]
 pub(super) struct Partition {
     leaves: Vec<Cell>,
+    codes: Option<Codes>,
     computed: u64,
 }
 
 /// The constant part of the recursion.
 struct Splitter<'a> {
     space: &'a Space,
+    codes: Option<&'a Codes>,
     observer: &'a dyn Observer,
 }
 
@@ -85,8 +80,10 @@ impl Partition {
     ) -> Result<Self, Error> {
         let root = Cell { home_count: rows.len(), rows };
         let seed = hash(params.seed, PURPOSE);
-        let (leaves, computed) = Splitter { space, observer }.split(root, 0, seed)?;
-        Ok(Self { leaves, computed })
+        let codes = Codes::of(space);
+        let splitter = Splitter { space, codes: codes.as_ref(), observer };
+        let (leaves, computed) = splitter.split(root, 0, seed)?;
+        Ok(Self { leaves, codes, computed })
     }
 
     /// Distances computed to find the leaves.
@@ -100,16 +97,19 @@ impl Partition {
         homes.flatten().copied().collect()
     }
 
-    /// The candidates after the rows were moved into [`Self::order`].
+    /// The candidates after the rows were moved into `order`, which begins with [`Self::order`].
     pub(super) fn candidates(
         mut self,
         space: &Space,
-        members: &Members,
+        (members, order): (&Members, &[u32]),
         observer: &dyn Observer,
     ) -> Result<Candidates, Error> {
         let mut places = vec![0; space.len()];
-        for (place, row) in (0..).zip(self.order()) {
-            places[row as usize] = place;
+        for (place, row) in (0..).zip(order) {
+            places[*row as usize] = place;
+        }
+        if let Some(codes) = &mut self.codes {
+            codes.permute(order);
         }
         let leaves = self.leaves.par_iter_mut().flat_map(|leaf| leaf.rows.par_iter_mut());
         leaves.for_each(|row| *row = places[*row as usize]);
@@ -144,10 +144,15 @@ impl Partition {
         }
         let (finished, total) = (AtomicUsize::new(0), tasks.len());
         tasks.into_par_iter().try_for_each_init(
-            || LeafWork::new(space),
+            || NearWork::new(space),
             |work, (leaf, slots)| {
                 check_canceled(observer)?;
-                work.nearest(space, &leaf.rows, slots);
+                let rows = Rows { space, codes: self.codes.as_ref() };
+                work.within(rows, &leaf.rows, KEEP, |row, near| {
+                    for (slot, near) in slots[row * KEEP..].iter_mut().zip(near) {
+                        *slot = leaf.rows[near.node() as usize];
+                    }
+                });
                 let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
                 observer.progress(Phase::Candidates, finished, total);
                 Ok(())
@@ -178,6 +183,10 @@ impl Partition {
 }
 
 impl Splitter<'_> {
+    fn rows(&self) -> Rows<'_> {
+        Rows { space: self.space, codes: self.codes }
+    }
+
     /// Splits a cell into leaves, and counts the distances that it took.
     fn split(&self, cell: Cell, depth: usize, seed: u64) -> Result<(Vec<Cell>, u64), Error> {
         check_canceled(self.observer)?;
@@ -240,26 +249,19 @@ impl Splitter<'_> {
         fan_out: usize,
         depth: usize,
     ) -> Vec<u32> {
-        let centre = centre(self.space, leaders.iter().copied());
-        let mut panel = Panel::default();
-        panel.fill(self.space, leaders.iter().copied(), &centre);
+        let leaders = Leaders::new(self.rows(), leaders);
         let mut joined = vec![0; cell.rows.len() * fan_out];
         let stripes = cell.rows.par_chunks(STRIPE_ROWS);
         let (finished, total) = (AtomicUsize::new(0), stripes.len());
         let stripes = stripes.zip(joined.par_chunks_mut(STRIPE_ROWS * fan_out));
         stripes.for_each_init(
-            || LeafWork::new(self.space),
+            || NearWork::new(self.space),
             |work, (rows, joined)| {
-                work.panel.fill(self.space, rows.iter().copied(), &centre);
-                work.lists.restart(rows.len(), fan_out);
-                work.tile.compute((&work.panel, 0..rows.len()), (&panel, 0..leaders.len()));
-                work.tile.offer_to_rows(&mut work.lists, 0, 0);
-                for (row, joined) in joined.chunks_mut(fan_out).enumerate() {
-                    let near = work.sharp(self.space, (row, rows[row]), leaders, fan_out);
-                    for (leader, near) in joined.iter_mut().zip(near.iter()) {
+                work.among(&leaders, rows, fan_out, |row, near| {
+                    for (leader, near) in joined[row * fan_out..].iter_mut().zip(near) {
                         *leader = near.node();
                     }
-                }
+                });
                 if depth == 0 {
                     let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
                     self.observer.progress(Phase::Partition, finished, total);
@@ -320,54 +322,4 @@ fn cut_at_random(cell: &Cell, seed: u64) -> Vec<Cell> {
         Cell { rows: rows.collect(), home_count: homes.len() }
     };
     shuffled.chunks(LEAF_ROWS).map(leaf).collect()
-}
-
-/// Memory that the leaves of one thread share.
-struct LeafWork {
-    panel: Panel,
-    tile: Tile,
-    lists: Nearest,
-}
-
-impl LeafWork {
-    fn new(space: &Space) -> Self {
-        let lists = Nearest::new(space.kernels(), 0, 1);
-        Self { panel: Panel::default(), tile: Tile::default(), lists }
-    }
-
-    /// The nearest [`KEEP`] rows of each row of a leaf, from all pairs.
-    fn nearest(&mut self, space: &Space, rows: &[u32], slots: &mut [u32]) {
-        let nodes = rows.iter().copied();
-        self.panel.fill(space, nodes.clone(), &centre(space, nodes));
-        self.lists.restart(rows.len(), KEEP);
-        for first in (0..rows.len()).step_by(TILE_ROWS) {
-            let stripe: Range<usize> = first..(first + TILE_ROWS).min(rows.len());
-            self.tile.compute((&self.panel, stripe.clone()), (&self.panel, 0..stripe.end));
-            self.tile.offer_within(&mut self.lists, first, 0);
-        }
-        for (row, slots) in slots.chunks_mut(KEEP).enumerate() {
-            let near = self.sharp(space, (row, rows[row]), rows, KEEP + 1);
-            let others = near.iter().filter(|near| near.node() as usize != row);
-            for (slot, near) in slots.iter_mut().zip(others) {
-                *slot = rows[near.node() as usize];
-            }
-        }
-    }
-
-    /// The nearest of `others` of a row of the panel, by their places; measured again, the row
-    /// itself included, when products blur them.
-    fn sharp(
-        &mut self,
-        space: &Space,
-        (row, node): (usize, u32),
-        others: &[u32],
-        keep: usize,
-    ) -> Cow<'_, [Candidate]> {
-        let near = self.lists.sorted(row);
-        if self.panel.is_blurred(row, near) {
-            let others = others.iter().copied();
-            return Cow::Owned(scan::nearest(space, &space.query_of(node), others, keep));
-        }
-        Cow::Borrowed(near)
-    }
 }

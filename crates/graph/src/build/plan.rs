@@ -10,7 +10,7 @@
 use crate::params::Strategy;
 
 /// The most rows for which all pairs are cheaper than partitions (see `docs/benchmarks.md`).
-pub(crate) const ALL_PAIRS_ROWS: usize = 6_000;
+pub(crate) const ALL_PAIRS_ROWS: usize = 1_000;
 
 /// The strategy for building a graph of `rows` rows when `asked` was asked for.
 pub fn plan(rows: usize, asked: Strategy) -> Strategy {

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_loadu_ps, _mm256_movemask_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps,
 };
 
-use super::{Passed, SHORT_LIST, Scan, Survivors, many, scalar};
+use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -78,6 +78,25 @@ impl Avx2 {
     #[inline]
     pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         scalar::insert_sorted(entries, candidate);
+    }
+
+    pub(super) fn multiply_bytes(
+        self,
+        rows: &[&[i8]; CODE_ROWS],
+        starts: &[i32; CODE_ROWS],
+        columns: &[u8],
+        out: &mut [f32],
+    ) {
+        scalar::multiply_bytes(rows, starts, columns, out);
+    }
+
+    pub(super) fn nearest_columns(
+        self,
+        products: &[f32],
+        bias: &[f32],
+        keep: usize,
+    ) -> [Candidate; SHORT_LIST] {
+        scalar::nearest_columns(products, bias, keep)
     }
 }
 

@@ -4,15 +4,18 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps, _mm512_alignr_epi64,
-    _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_fmadd_ps, _mm512_loadu_epi64,
-    _mm512_loadu_ps, _mm512_mask_mov_epi64, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
-    _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_storeu_epi32,
-    _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, __m512i, __mmask16, _CMP_LE_OQ, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_alignr_epi64, _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_cmple_epi32_mask,
+    _mm512_fmadd_ps, _mm512_loadu_epi64, _mm512_loadu_ps, _mm512_mask_add_epi32,
+    _mm512_mask_mov_epi64, _mm512_mask_mov_ps, _mm512_mask_reduce_max_ps,
+    _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_min_ps,
+    _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_storeu_epi32, _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
-use super::{Passed, SHORT_LIST, Scan, Survivors, many};
+use super::vnni::Vnni;
+use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -22,7 +25,10 @@ const SUMS: usize = 4;
 
 /// Proof that the processor has AVX-512.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512 {
+    /// Proof that it also multiplies bytes.
+    vnni: Option<Vnni>,
+}
 
 /// Calls a function of this file that needs the instructions of the proof.
 macro_rules! with_proof {
@@ -37,7 +43,7 @@ macro_rules! with_proof {
 
 impl Avx512 {
     pub(super) fn new() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Self(()))
+        is_x86_feature_detected!("avx512f").then(|| Self { vnni: Vnni::new() })
     }
 
     #[inline]
@@ -80,6 +86,32 @@ impl Avx512 {
     #[inline]
     pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         with_proof!(insert_sorted(entries, candidate));
+    }
+
+    pub(super) fn multiplies_bytes(self) -> bool {
+        self.vnni.is_some()
+    }
+
+    pub(super) fn multiply_bytes(
+        self,
+        rows: &[&[i8]; CODE_ROWS],
+        starts: &[i32; CODE_ROWS],
+        columns: &[u8],
+        out: &mut [f32],
+    ) {
+        match self.vnni {
+            Some(vnni) => vnni.multiply_bytes(rows, starts, columns, out),
+            None => scalar::multiply_bytes(rows, starts, columns, out),
+        }
+    }
+
+    pub(super) fn nearest_columns(
+        self,
+        products: &[f32],
+        bias: &[f32],
+        keep: usize,
+    ) -> [Candidate; SHORT_LIST] {
+        with_proof!(nearest_columns(products, bias, keep))
     }
 }
 
@@ -214,20 +246,95 @@ fn keep(passed: __mmask16, columns: __m512i, distances: __m512, kept: &mut Passe
     }
 }
 
-/// One comparison finds the place; what lies behind it moves up by one lane.
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
 fn insert_sorted(entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
     // SAFETY: a `Candidate` is a plain word, and there are eight of them.
-    unsafe {
-        let old = _mm512_loadu_epi64(entries.as_ptr().cast());
-        let new = _mm512_set1_epi64(candidate.bits() as i64);
-        let behind = _mm512_cmpgt_epu64_mask(old, new);
-        let moved = _mm512_alignr_epi64::<7>(old, old);
-        let place = behind & !(behind << 1);
-        let shifted = _mm512_mask_mov_epi64(old, behind, moved);
-        let inserted = _mm512_mask_mov_epi64(shifted, place, new);
-        _mm512_storeu_epi64(entries.as_mut_ptr().cast(), inserted);
+    let old = unsafe { _mm512_loadu_epi64(entries.as_ptr().cast()) };
+    store_list(inserted(old, candidate), entries);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+fn store_list(list: __m512i, entries: &mut [Candidate; SHORT_LIST]) {
+    // SAFETY: as in `insert_sorted`; whatever is in the register was a `Candidate`.
+    unsafe { _mm512_storeu_epi64(entries.as_mut_ptr().cast(), list) }
+}
+
+/// One comparison finds the place; what lies behind it moves up by one lane.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn inserted(list: __m512i, candidate: Candidate) -> __m512i {
+    let new = _mm512_set1_epi64(candidate.bits() as i64);
+    let behind = _mm512_cmpgt_epu64_mask(list, new);
+    let moved = _mm512_alignr_epi64::<7>(list, list);
+    let place = behind & !(behind << 1);
+    let shifted = _mm512_mask_mov_epi64(list, behind, moved);
+    _mm512_mask_mov_epi64(shifted, place, new)
+}
+
+/// Two passes over the entries: the nearest of each lane bound the last of the nearest columns,
+/// and few columns are under that bound.
+#[target_feature(enable = "avx512f")]
+fn nearest_columns(products: &[f32], bias: &[f32], keep: usize) -> [Candidate; SHORT_LIST] {
+    let (products, _) = products.as_chunks::<LANES>();
+    let (bias, _) = bias.as_chunks::<LANES>();
+    let distances = |(products, bias): (&[f32; LANES], &[f32; LANES])| {
+        _mm512_fmadd_ps(load(products), _mm512_set1_ps(-2.0), load(bias))
+    };
+    let far = _mm512_set1_ps(f32::INFINITY);
+    let mut minima = far;
+    for pair in products.iter().zip(bias) {
+        minima = _mm512_min_ps(minima, distances(pair));
     }
+    let bound = _mm512_set1_ps(nth_least(minima, keep - 1));
+    let mut nearest = _mm512_set1_epi64(Candidate::LAST.bits() as i64);
+    for (group, pair) in products.iter().zip(bias).enumerate() {
+        let distances = distances(pair);
+        let is_finite = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(distances, far);
+        let mut passed = is_finite & _mm512_cmp_ps_mask::<_CMP_LE_OQ>(distances, bound);
+        if passed == 0 {
+            continue;
+        }
+        let mut lanes = [0.0; LANES];
+        store(distances, &mut lanes);
+        while passed != 0 {
+            let lane = passed.trailing_zeros() as usize;
+            let column = (group * LANES + lane) as u32;
+            nearest = inserted(nearest, Candidate::new(lanes[lane], column));
+            passed &= passed - 1;
+        }
+    }
+    let mut list = [Candidate::LAST; SHORT_LIST];
+    store_list(nearest, &mut list);
+    list
+}
+
+/// The value that has `n` of the sixteen before it, or one that is equal.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn nth_least(values: __m512, n: usize) -> f32 {
+    let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let mut smaller = _mm512_setzero_si512();
+    for step in 1..LANES {
+        // A permutation takes its indices modulo sixteen.
+        let others = _mm512_add_epi32(lanes, _mm512_set1_epi32(step as i32));
+        let others = _mm512_permutexvar_ps(others, values);
+        let is_smaller = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(others, values);
+        smaller = _mm512_mask_add_epi32(smaller, is_smaller, smaller, _mm512_set1_epi32(1));
+    }
+    // Of equal values none counts the others, so the largest of those with few before them is
+    // the one.
+    let is_before = _mm512_cmple_epi32_mask(smaller, _mm512_set1_epi32(n as i32));
+    _mm512_mask_reduce_max_ps(is_before, values)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+fn store(values: __m512, lanes: &mut [f32; LANES]) {
+    // SAFETY: there is room for sixteen values; the store needs no alignment.
+    unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), values) }
 }

@@ -13,6 +13,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 pub(crate) use tile::{Passed, Scan, Survivors, products};
 
@@ -24,6 +26,15 @@ const PREFETCH_LINES: usize = 32;
 
 /// Entries of a sorted list that fits one wide register.
 pub(crate) const SHORT_LIST: usize = 8;
+
+/// Rows of a product of bytes.
+pub(crate) const CODE_ROWS: usize = 8;
+
+/// Columns of a product of bytes that lie beside each other.
+pub(crate) const COLUMN_LANES: usize = 16;
+
+/// Bytes of a row that one step of a product of bytes takes.
+pub(crate) const DEPTH_BYTES: usize = 4;
 
 const FLOATS_PER_LINE: usize = 16;
 
@@ -139,6 +150,55 @@ impl Kernels {
     #[inline]
     pub(crate) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         dispatch!(self, insert_sorted(entries, candidate));
+    }
+
+    /// Whether products of bytes are faster than those of floats.
+    pub(crate) fn multiplies_bytes(self) -> bool {
+        match self.instructions {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512(proof) => proof.multiplies_bytes(),
+            _ => false,
+        }
+    }
+
+    /// The inner products of rows with columns, each from the start of its row on. The columns
+    /// lie in groups of [`COLUMN_LANES`], [`DEPTH_BYTES`] of each column after the other; `out`
+    /// gets row after row.
+    ///
+    /// # Panics
+    /// When the lengths do not fit.
+    pub(crate) fn multiply_bytes(
+        self,
+        rows: &[&[i8]; CODE_ROWS],
+        starts: &[i32; CODE_ROWS],
+        columns: &[u8],
+        out: &mut [f32],
+    ) {
+        let depth = rows[0].len();
+        let column_count = columns.len() / depth.max(1);
+        assert!(depth > 0 && depth.is_multiple_of(DEPTH_BYTES), "whole steps");
+        assert!(rows.iter().all(|row| row.len() == depth), "rows of equal length");
+        assert!(column_count.is_multiple_of(COLUMN_LANES), "whole groups of columns");
+        assert_eq!(columns.len(), column_count * depth, "columns as long as the rows");
+        assert_eq!(out.len(), CODE_ROWS * column_count, "one entry for each pair");
+        dispatch!(self, multiply_bytes(rows, starts, columns, out));
+    }
+
+    /// The nearest columns of a row, when distances are `bias - 2 * product`: the first `keep`
+    /// of a sorted list, at most [`SHORT_LIST`].
+    ///
+    /// # Panics
+    /// When the lengths are not equal, or not whole groups of [`COLUMN_LANES`].
+    pub(crate) fn nearest_columns(
+        self,
+        products: &[f32],
+        bias: &[f32],
+        keep: usize,
+    ) -> [Candidate; SHORT_LIST] {
+        assert_eq!(products.len(), bias.len(), "one bias for each column");
+        assert!(bias.len().is_multiple_of(COLUMN_LANES), "whole groups of columns");
+        debug_assert!((1..=SHORT_LIST).contains(&keep));
+        dispatch!(self, nearest_columns(products, bias, keep))
     }
 }
 

@@ -7,7 +7,7 @@ use std::arch::aarch64::{
     float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vsubq_f32,
 };
 
-use super::{SHORT_LIST, Scan, Survivors, many, scalar};
+use super::{CODE_ROWS, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -76,6 +76,25 @@ impl Neon {
     #[inline]
     pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         scalar::insert_sorted(entries, candidate);
+    }
+
+    pub(super) fn multiply_bytes(
+        self,
+        rows: &[&[i8]; CODE_ROWS],
+        starts: &[i32; CODE_ROWS],
+        columns: &[u8],
+        out: &mut [f32],
+    ) {
+        scalar::multiply_bytes(rows, starts, columns, out);
+    }
+
+    pub(super) fn nearest_columns(
+        self,
+        products: &[f32],
+        bias: &[f32],
+        keep: usize,
+    ) -> [Candidate; SHORT_LIST] {
+        scalar::nearest_columns(products, bias, keep)
     }
 }
 

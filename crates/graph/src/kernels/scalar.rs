@@ -1,6 +1,6 @@
 //! The plain loops: what every other instruction set must agree with.
 
-use super::{SHORT_LIST, Scan, Survivors, many};
+use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST, Scan, Survivors, many};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -44,4 +44,40 @@ pub(super) fn insert_sorted(entries: &mut [Candidate; SHORT_LIST], candidate: Ca
     for entry in entries {
         (*entry, moved) = ((*entry).min(moved), (*entry).max(moved));
     }
+}
+
+pub(super) fn multiply_bytes(
+    rows: &[&[i8]; CODE_ROWS],
+    starts: &[i32; CODE_ROWS],
+    columns: &[u8],
+    out: &mut [f32],
+) {
+    let depth = rows[0].len();
+    let column_count = columns.len() / depth;
+    for ((row, start), out) in rows.iter().zip(starts).zip(out.chunks_mut(column_count)) {
+        for (column, out) in out.iter_mut().enumerate() {
+            let group = &columns[column / COLUMN_LANES * COLUMN_LANES * depth..];
+            let own = (column % COLUMN_LANES) * DEPTH_BYTES;
+            let steps =
+                group.chunks(COLUMN_LANES * DEPTH_BYTES).map(|step| &step[own..][..DEPTH_BYTES]);
+            let pairs = row.chunks(DEPTH_BYTES).zip(steps).flat_map(|(x, y)| x.iter().zip(y));
+            let product: i32 = pairs.map(|(x, y)| i32::from(*x) * i32::from(*y)).sum();
+            *out = (start + product) as f32;
+        }
+    }
+}
+
+pub(super) fn nearest_columns(
+    products: &[f32],
+    bias: &[f32],
+    _keep: usize,
+) -> [Candidate; SHORT_LIST] {
+    let mut nearest = [Candidate::LAST; SHORT_LIST];
+    for (column, (product, bias)) in (0..).zip(products.iter().zip(bias)) {
+        let distance = product.mul_add(-2.0, *bias);
+        if distance < f32::INFINITY {
+            insert_sorted(&mut nearest, Candidate::new(distance, column));
+        }
+    }
+    nearest
 }

@@ -1,6 +1,6 @@
 //! Every instruction set against the scalar loops, on odd lengths and unaligned rows.
 
-use super::{Kernels, SHORT_LIST, Scan, Survivors, products, scalar};
+use super::{CODE_ROWS, Kernels, SHORT_LIST, Scan, Survivors, products, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 use crate::random::{hash, unit};
@@ -109,6 +109,66 @@ fn insertion_agrees_with_scalar() {
             scalar::insert_sorted(&mut oracle, candidate);
             assert_eq!(entries, oracle);
             assert!(entries.is_sorted());
+        }
+    }
+}
+
+/// Codes and columns as a product of bytes reads them, from pseudo-random bytes.
+fn bytes(len: usize, seed: u64) -> impl Iterator<Item = u8> {
+    (0..len as u64).map(move |index| hash(seed, index) as u8)
+}
+
+#[test]
+fn products_of_bytes_agree_with_scalar() {
+    for kernels in Kernels::available() {
+        for depth in [4, 8, 36, 384, 1_000] {
+            for columns in [16, 32, 48, 64, 80, 160] {
+                let codes: Vec<i8> = bytes(CODE_ROWS * depth, 12).map(u8::cast_signed).collect();
+                let rows = std::array::from_fn(|row| &codes[row * depth..][..depth]);
+                let starts = std::array::from_fn(|row| row as i32 * 1_000 - 3_000);
+                let packed: Vec<u8> = bytes(columns * depth, 13).collect();
+                let mut out = vec![f32::NAN; CODE_ROWS * columns];
+                let mut oracle = out.clone();
+                kernels.multiply_bytes(&rows, &starts, &packed, &mut out);
+                scalar::multiply_bytes(&rows, &starts, &packed, &mut oracle);
+                assert_eq!(out, oracle, "{} {depth} {columns}", kernels.name());
+            }
+        }
+    }
+}
+
+/// The largest sums there can be do not overflow.
+#[test]
+fn extreme_products_of_bytes() {
+    let depth = crate::MAX_DIM;
+    let code = vec![-128; depth];
+    let packed = vec![255; 16 * depth];
+    for kernels in Kernels::available() {
+        let mut out = vec![0.0; CODE_ROWS * 16];
+        kernels.multiply_bytes(&[&code[..]; CODE_ROWS], &[0; CODE_ROWS], &packed, &mut out);
+        assert!(out.iter().all(|entry| *entry == (-128.0 * 255.0) * depth as f32));
+    }
+}
+
+#[test]
+fn nearest_columns_agree_with_scalar() {
+    for kernels in Kernels::available() {
+        for columns in [16, 48, 384] {
+            for keep in [1, 2, 7, 8] {
+                for seed in 0..20 {
+                    // Few different values, so that many tie.
+                    let rounded = |values: Vec<f32>| -> Vec<f32> {
+                        values.into_iter().map(|value| (value * 3.0).round()).collect()
+                    };
+                    let products = rounded(values(columns, 20 + seed));
+                    let mut bias = rounded(values(columns, 40 + seed));
+                    bias[columns - 5..].fill(f32::INFINITY);
+                    let found = kernels.nearest_columns(&products, &bias, keep);
+                    let oracle = scalar::nearest_columns(&products, &bias, keep);
+                    let case = format!("{} {columns} {keep}", kernels.name());
+                    assert_eq!(found[..keep], oracle[..keep], "{case}");
+                }
+            }
         }
     }
 }

@@ -1,0 +1,150 @@
+//! The nearest rows within a leaf, and the nearest leaders of the rows of a cell, by tiles: of
+//! codes where the processor gains by them and they are sharp enough, of values otherwise.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use crate::candidate::Candidate;
+use crate::codes::{CodeColumns, CodeWork, Codes};
+use crate::nearest::Nearest;
+use crate::panel::{Panel, Tile, centre};
+use crate::scan;
+use crate::space::Space;
+
+/// Rows of a tile within a leaf.
+const TILE_ROWS: usize = 128;
+
+/// Rows, and their codes if there are any.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub space: &'a Space,
+    pub codes: Option<&'a Codes>,
+}
+
+/// Rows that many others are compared with.
+pub(super) struct Leaders<'a> {
+    rows: Rows<'a>,
+    nodes: &'a [u32],
+    centre: Vec<f32>,
+    /// Made when they are needed: usually only one of the two is.
+    columns: OnceLock<CodeColumns>,
+    panel: OnceLock<Panel>,
+}
+
+/// Memory that the tiles of one thread share.
+pub(super) struct NearWork {
+    columns: CodeColumns,
+    codes: CodeWork,
+    panel: Panel,
+    tile: Tile,
+    lists: Nearest,
+}
+
+impl<'a> Leaders<'a> {
+    pub(super) fn new(rows: Rows<'a>, nodes: &'a [u32]) -> Self {
+        let centre = centre(rows.space, nodes.iter().copied());
+        Self { rows, nodes, centre, columns: OnceLock::new(), panel: OnceLock::new() }
+    }
+
+    fn columns(&self, codes: &Codes) -> &CodeColumns {
+        self.columns.get_or_init(|| {
+            let mut columns = CodeColumns::default();
+            columns.fill(codes, self.nodes);
+            columns
+        })
+    }
+
+    fn panel(&self) -> &Panel {
+        self.panel.get_or_init(|| {
+            let mut panel = Panel::default();
+            panel.fill(self.rows.space, self.nodes.iter().copied(), &self.centre);
+            panel
+        })
+    }
+}
+
+impl NearWork {
+    pub(super) fn new(space: &Space) -> Self {
+        Self {
+            columns: CodeColumns::default(),
+            codes: CodeWork::default(),
+            panel: Panel::default(),
+            tile: Tile::default(),
+            lists: Nearest::new(space.kernels(), 0, 1),
+        }
+    }
+
+    /// Gives each of `nodes`, by its place, its `keep` nearest leaders, called by their places.
+    pub(super) fn among(
+        &mut self,
+        leaders: &Leaders<'_>,
+        nodes: &[u32],
+        keep: usize,
+        mut give: impl FnMut(usize, &[Candidate]),
+    ) {
+        let Rows { space, codes } = leaders.rows;
+        if let Some(codes) = codes
+            && leaders.columns(codes).nearest((space, codes), nodes, keep, &mut self.codes)
+        {
+            return self.codes.give(keep, give);
+        }
+        self.panel.fill(space, nodes.iter().copied(), &leaders.centre);
+        self.lists.restart(nodes.len(), keep);
+        let panel = leaders.panel();
+        self.tile.compute((&self.panel, 0..nodes.len()), (panel, 0..panel.len()));
+        self.tile.offer_to_rows(&mut self.lists, 0, 0);
+        for (place, node) in nodes.iter().enumerate() {
+            let near = self.sharp(space, (place, *node), leaders.nodes, keep);
+            give(place, &near[..keep.min(near.len())]);
+        }
+    }
+
+    /// Gives each of `nodes`, by its place, the `keep` nearest others, called by their places.
+    pub(super) fn within(
+        &mut self,
+        rows: Rows<'_>,
+        nodes: &[u32],
+        keep: usize,
+        mut give: impl FnMut(usize, &[Candidate]),
+    ) {
+        let Rows { space, codes } = rows;
+        if let Some(codes) = codes {
+            self.columns.fill(codes, nodes);
+            if self.columns.nearest((space, codes), nodes, keep, &mut self.codes) {
+                return self.codes.give(keep, give);
+            }
+        }
+        let all = nodes.iter().copied();
+        self.panel.fill(space, all.clone(), &centre(space, all));
+        self.lists.restart(nodes.len(), keep);
+        for first in (0..nodes.len()).step_by(TILE_ROWS) {
+            let stripe = first..(first + TILE_ROWS).min(nodes.len());
+            self.tile.compute((&self.panel, stripe.clone()), (&self.panel, 0..stripe.end));
+            self.tile.offer_within(&mut self.lists, first, 0);
+        }
+        for (place, node) in nodes.iter().enumerate() {
+            let mut near = self.sharp(space, (place, *node), nodes, keep + 1);
+            if near.iter().any(|near| near.node() as usize == place) {
+                near.to_mut().retain(|near| near.node() as usize != place);
+            }
+            give(place, &near[..keep.min(near.len())]);
+        }
+    }
+
+    /// The nearest of `others` of a row of the panel, by their places; measured again, the row
+    /// itself included, when products blur them.
+    fn sharp(
+        &mut self,
+        space: &Space,
+        (row, node): (usize, u32),
+        others: &[u32],
+        keep: usize,
+    ) -> Cow<'_, [Candidate]> {
+        let near = self.lists.sorted(row);
+        if self.panel.is_blurred(row, near) {
+            let others = others.iter().copied();
+            return Cow::Owned(scan::nearest(space, &space.query_of(node), others, keep));
+        }
+        Cow::Borrowed(near)
+    }
+}

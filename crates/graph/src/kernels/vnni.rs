@@ -1,0 +1,110 @@
+//! Products of bytes with AVX-512 VNNI: four of them, summed, in each of sixteen lanes at once.
+
+// `self` is the proof that the instructions are there.
+#![allow(clippy::unused_self)]
+
+use std::arch::x86_64::{
+    _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_epi32, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_storeu_ps,
+};
+
+use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES};
+
+/// Groups of columns whose sums fit the registers, together with those of all rows.
+const GROUPS: usize = 3;
+
+/// Proof that the processor has AVX-512 VNNI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Vnni(());
+
+impl Vnni {
+    pub(super) fn new() -> Option<Self> {
+        let is_there =
+            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+        is_there.then_some(Self(()))
+    }
+
+    pub(super) fn multiply_bytes(
+        self,
+        rows: &[&[i8]; CODE_ROWS],
+        starts: &[i32; CODE_ROWS],
+        columns: &[u8],
+        out: &mut [f32],
+    ) {
+        #[allow(unsafe_code)]
+        // SAFETY: a `Vnni` exists only where the processor has the instructions.
+        unsafe {
+            multiply_bytes(rows, starts, columns, out);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn multiply_bytes(
+    rows: &[&[i8]; CODE_ROWS],
+    starts: &[i32; CODE_ROWS],
+    columns: &[u8],
+    out: &mut [f32],
+) {
+    let group_len = COLUMN_LANES * rows[0].len();
+    let stride = columns.len() / rows[0].len();
+    for (index, columns) in columns.chunks(GROUPS * group_len).enumerate() {
+        let out = &mut out[index * GROUPS * COLUMN_LANES..];
+        match columns.len() / group_len {
+            1 => multiply_groups::<1>(rows, starts, columns, (out, stride)),
+            2 => multiply_groups::<2>(rows, starts, columns, (out, stride)),
+            _ => multiply_groups::<GROUPS>(rows, starts, columns, (out, stride)),
+        }
+    }
+}
+
+/// All rows with some groups of columns; the rows of `out` are `stride` entries apart.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[allow(unsafe_code, clippy::needless_range_loop)]
+fn multiply_groups<const G: usize>(
+    rows: &[&[i8]; CODE_ROWS],
+    starts: &[i32; CODE_ROWS],
+    columns: &[u8],
+    (out, stride): (&mut [f32], usize),
+) {
+    let group_len = columns.len() / G;
+    let steps = rows[0].len() / DEPTH_BYTES;
+    assert_eq!(group_len, steps * COLUMN_LANES * DEPTH_BYTES, "whole steps");
+    assert!(rows.iter().all(|row| row.len() == steps * DEPTH_BYTES), "rows of equal length");
+    assert!(out.len() >= (CODE_ROWS - 1) * stride + G * COLUMN_LANES, "room for all entries");
+    let rows = rows.map(<[i8]>::as_ptr);
+    let columns = columns.as_ptr();
+    // Loops over indices: iterators would keep the sums in memory instead of registers.
+    let mut sums = [[_mm512_setzero_si512(); G]; CODE_ROWS];
+    for row in 0..CODE_ROWS {
+        sums[row] = [_mm512_set1_epi32(starts[row]); G];
+    }
+    for step in 0..steps {
+        // SAFETY: `step` is below the number of steps, which each row and each group has whole,
+        // as was checked above; the loads need no alignment.
+        unsafe {
+            let mut column = [_mm512_setzero_si512(); G];
+            for group in 0..G {
+                let at = group * group_len + step * COLUMN_LANES * DEPTH_BYTES;
+                column[group] = _mm512_loadu_epi32(columns.add(at).cast());
+            }
+            for row in 0..CODE_ROWS {
+                let word = rows[row].add(step * DEPTH_BYTES).cast::<i32>().read_unaligned();
+                let word = _mm512_set1_epi32(word);
+                for group in 0..G {
+                    sums[row][group] = _mm512_dpbusd_epi32(sums[row][group], column[group], word);
+                }
+            }
+        }
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        for (group, sum) in sums.iter().enumerate() {
+            // SAFETY: the length of `out` was checked above.
+            unsafe {
+                let entry = out.as_mut_ptr().add(row * stride + group * COLUMN_LANES);
+                _mm512_storeu_ps(entry, _mm512_cvtepi32_ps(*sum));
+            }
+        }
+    }
+}
