@@ -114,6 +114,9 @@ fn integers_and_floats_are_compared_exactly() {
         (r#"{"f": {"$in": [9007199254740992.0, 0,0,0,0,0,0,0,0,0]}}"#, &[1]),
     ];
     check(&one(Column::Int64, &cells), &cases);
+    // The nearest float to 2^53 + 3 is above it, and must not be left out.
+    let batch = one(Column::Float64, &floats(&[(power + 2) as f64, (power + 4) as f64]));
+    check(&batch, &[(r#"{"f": {"$gte": 9007199254740995}}"#, &[1])]);
     let cells = floats(&[(power - 1) as f64, power as f64, (power + 2) as f64]);
     let cases: [(&str, &[usize]); 5] = [
         (r#"{"f": 9007199254740993}"#, &[]),
