@@ -261,6 +261,12 @@ fn timestamps_are_compared_with_rfc_3339_text() {
         (r#"{"f": {"$in": ["1970-01-01T00:00:00Z", null]}}"#, &[1]),
     ];
     check(&one(Column::Microsecond, &micros), &cases);
+    // Longer lists are looked up; half a microsecond is none of the column's values there either.
+    let halves = |last: &str| format!("{}{last}", "\"1970-01-01T00:00:00.0000005Z\", ".repeat(9));
+    for (last, rows) in [("null", &[][..]), ("\"1970-01-01T00:00:00.000001Z\"", &[2])] {
+        let filter = format!("{{\"f\": {{\"$in\": [{}]}}}}", halves(last));
+        assert_eq!(matching(&filter, &one(Column::Microsecond, &micros)), rows, "{filter}");
+    }
     for (column, unit) in [
         (Column::Second, 1_000_000_000),
         (Column::Millisecond, 1_000_000),
