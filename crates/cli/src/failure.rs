@@ -112,6 +112,7 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "not_found",
         ErrorKind::AlreadyExists => "already_exists",
         ErrorKind::InvalidInput => "invalid_input",
+        ErrorKind::InvalidFilter => "invalid_filter",
         ErrorKind::Corrupted => "corrupted",
         ErrorKind::Unsupported => "unsupported",
         ErrorKind::StorageFull => "storage_full",

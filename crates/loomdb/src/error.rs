@@ -22,6 +22,8 @@ pub enum ErrorKind {
     AlreadyExists,
     /// An argument or the contents of an imported file cannot be used.
     InvalidInput,
+    /// A filter cannot be read, or does not fit the fields that it is used on.
+    InvalidFilter,
     /// A file is damaged: cut off, changed, or in contradiction to itself.
     Corrupted,
     /// A file was written by a newer version of loomdb.
@@ -47,6 +49,7 @@ struct Details {
     file: Option<PathBuf>,
     offset: Option<u64>,
     row: Option<usize>,
+    filter_path: Option<String>,
     advice: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -78,6 +81,11 @@ impl Error {
         self.0.row.or_else(|| row_of(self.graph_error()?))
     }
 
+    /// The place in a filter that it is about, such as `$and[1].year.$gt`; empty for the whole.
+    pub fn filter_path(&self) -> Option<&str> {
+        self.0.filter_path.as_deref()
+    }
+
     /// The error of the graph crate, when it comes from there.
     pub fn graph_error(&self) -> Option<&loomdb_graph::Error> {
         match &self.0.what {
@@ -96,6 +104,13 @@ impl Error {
 
     pub(crate) fn corrupted(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Corrupted, what)
+    }
+
+    /// What is wrong at a place of a filter.
+    pub(crate) fn filter(path: String, what: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::new(ErrorKind::InvalidFilter, what);
+        error.0.filter_path = Some(path);
+        error
     }
 
     pub(crate) fn canceled() -> Self {
@@ -158,18 +173,29 @@ impl Error {
     }
 
     fn of(kind: ErrorKind, what: What) -> Self {
-        let details =
-            Details { kind, what, file: None, offset: None, row: None, advice: None, source: None };
-        Self(Box::new(details))
+        Self(Box::new(Details {
+            kind,
+            what,
+            file: None,
+            offset: None,
+            row: None,
+            filter_path: None,
+            advice: None,
+            source: None,
+        }))
     }
 
-    /// The file, the byte and the row, as far as they are known; an error of the graph names its
-    /// row itself.
+    /// The file, the byte, the row and the place in a filter, as far as they are known; an error of
+    /// the graph names its row itself.
     fn place(&self) -> String {
         let file = self.0.file.as_ref().map(|file| file.display().to_string());
         let offset = self.0.offset.map(|offset| format!("byte {offset}"));
         let row = self.0.row.map(|row| format!("row {row}"));
-        [file, offset, row].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let filter = self.0.filter_path.as_ref().map(|path| match path.as_str() {
+            "" => "filter".to_owned(),
+            path => format!("filter at {path}"),
+        });
+        [file, offset, row, filter].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
