@@ -48,6 +48,6 @@ mod save;
 mod store;
 mod vectors;
 
-pub use fs::{EntryKind, FileHandle, FileSystem, RealFs};
+pub use fs::{EntryKind, FileHandle, FileLock, FileSystem, Locking, RealFs};
 pub use save::{Contents, Existing, SaveOptions, save, save_on};
 pub use store::{Opened, open, open_on};
