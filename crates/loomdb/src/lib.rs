@@ -1,11 +1,13 @@
 //! An embedded vector database whose heart is true batch graph construction.
 //!
-//! This crate remembers, `loomdb_graph` computes. Vectors come in from files of many formats
-//! ([`import`]), and go to disk and back as a directory that is complete or not there at all
-//! ([`storage`]).
+//! This crate remembers, `loomdb_graph` computes. A [`Database`] is a directory of named
+//! [`Collection`]s of points: an id, a vector, and metadata. Writes are atomic and durable, and
+//! found by the next search. Vectors come in from files of many formats ([`import`]).
 
 #![forbid(unsafe_code)]
 
+mod collection;
+mod database;
 mod error;
 mod id_column;
 mod ids;
@@ -16,6 +18,11 @@ mod limits;
 pub mod storage;
 mod suggest;
 
+pub use collection::{
+    Batch, Collection, CollectionInfo, FieldType, Hit, IdType, Metadata, Page, Point, Schema,
+    Search, Snapshot,
+};
+pub use database::{Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Id, Ids};
-pub use limits::MAX_ID_BYTES;
+pub use limits::{MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_RECORD_BYTES};

@@ -39,12 +39,16 @@
 
 mod checked;
 mod checksum;
+pub(crate) mod directory;
 mod fs;
 mod graph_file;
-mod manifest;
+pub(crate) mod log;
+pub(crate) mod manifest;
 pub(crate) mod npy;
 mod points;
+mod rows_file;
 mod save;
+pub(crate) mod segment;
 mod store;
 mod vectors;
 

@@ -73,11 +73,12 @@ fn large_writes_are_torn_by_sectors() {
     let fs = SimFs::new();
     let mut file = made(&fs, "/a");
     fs.sync_directory(Path::new("/")).unwrap();
-    file.append(&[7; 20_000]).unwrap();
+    let written = vec![7; 20_000];
+    file.append(&written).unwrap();
     let mut torn = BTreeSet::new();
     for seed in 0..400 {
         let bytes = content(&fs.disk().crash(seed), "/a").unwrap();
-        if !bytes.is_empty() && bytes != [7; 20_000] {
+        if !bytes.is_empty() && bytes != written {
             let bad = bytes.iter().position(|byte| *byte != 7).unwrap_or(bytes.len());
             // Garbage may begin with the right byte.
             torn.insert(if bad % 512 < 4 { bad / 512 * 512 } else { bad });
