@@ -74,8 +74,19 @@ impl FieldType {
         }
     }
 
+    /// Asked for every field of every batch, so no type is made to be compared with.
     fn of(data_type: &DataType) -> Option<Self> {
-        Self::ALL.into_iter().find(|field_type| field_type.data_type() == *data_type)
+        match data_type {
+            DataType::Boolean => Some(Self::Bool),
+            DataType::Int64 => Some(Self::Integer),
+            DataType::Float64 => Some(Self::Float),
+            DataType::Utf8 => Some(Self::Text),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => {
+                Some(Self::Timestamp)
+            }
+            DataType::List(item) if item.data_type() == &DataType::Utf8 => Some(Self::Texts),
+            _ => None,
+        }
     }
 }
 
@@ -107,6 +118,15 @@ impl Fields {
             None => Err(unknown_type(field.name(), field.data_type())),
         });
         Ok(Self(fields.collect::<Result<_>>()?))
+    }
+
+    /// Whether a table has none but these fields, in these types.
+    pub(super) fn cover(&self, table: &RecordBatch) -> bool {
+        let mut fields = table.schema_ref().fields().iter().filter(|field| field.name() != ID);
+        fields.all(|field| {
+            let own = self.type_of(field.name());
+            own.is_some() && own == FieldType::of(field.data_type())
+        })
     }
 
     /// These fields and those of a table; a field that widens is widened.

@@ -109,8 +109,9 @@ impl State {
         warnings: &mut Vec<String>,
     ) -> Result<(Self, Saved)> {
         let mut state = Self::empty(entry.metric()?, (entry.dim > 0).then_some(entry.dim));
-        state.fields = Fields::from_records(&entry.fields)?;
+        state.fields = Arc::new(Fields::from_records(&entry.fields)?);
         state.id_type = entry.id_type.as_deref().and_then(IdType::parse);
+        state.renew_schema();
         state.next_id = entry.next_id;
         state.sequence = entry.sequence;
         let (vectors, batches) = place.read_rows(entry)?;
@@ -118,7 +119,10 @@ impl State {
         for batch in batches {
             let ids = ids_of(&batch)?;
             state.check_id_type(&ids).map_err(|error| Error::corrupted(error.to_string()))?;
-            state.id_type = Some(IdType::of(&ids));
+            if state.id_type.is_none() {
+                state.id_type = Some(IdType::of(&ids));
+                state.renew_schema();
+            }
             if let Ids::Integer(ids) = &ids {
                 let next = ids.iter().max().map_or(0, |id| id.saturating_add(1));
                 state.next_id = state.next_id.max(next);

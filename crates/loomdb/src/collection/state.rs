@@ -75,7 +75,9 @@ pub(crate) struct State {
     pub(super) rows: Rows,
     pub(super) places: Arc<RwLock<Places>>,
     pub(super) deleted: Arc<RoaringBitmap>,
-    pub(super) fields: Fields,
+    pub(super) fields: Arc<Fields>,
+    /// The shape of all rows, from the fields and the type of the ids.
+    pub(super) schema: SchemaRef,
     pub(super) id_type: Option<IdType>,
     pub(super) next_id: u64,
     /// The last batch that is in it.
@@ -100,7 +102,8 @@ impl State {
             rows: Rows::default(),
             places: Arc::default(),
             deleted: Arc::default(),
-            fields: Fields::default(),
+            fields: Arc::default(),
+            schema: Fields::default().schema(IdType::Integer.data_type()),
             id_type: None,
             next_id: 0,
             sequence: 0,
@@ -135,7 +138,12 @@ impl State {
 
     /// The shape of all rows.
     pub(super) fn schema(&self) -> SchemaRef {
-        self.fields.schema(self.id_type.unwrap_or(IdType::Integer).data_type())
+        Arc::clone(&self.schema)
+    }
+
+    /// Follows a change of the fields or of the type of the ids.
+    pub(super) fn renew_schema(&mut self) {
+        self.schema = self.fields.schema(self.id_type.unwrap_or(IdType::Integer).data_type());
     }
 
     /// The next version; fails when the change cannot be made.
@@ -166,11 +174,14 @@ impl State {
         let mut next = self.clone();
         next.dim = Some(vectors.dim());
         next.id_type = Some(IdType::of(&ids));
-        next.fields = self.fields.merged(table)?;
-        if next.fields != self.fields {
+        if !self.fields.cover(table) {
+            next.fields = Arc::new(self.fields.merged(table)?);
             let mut tables = self.rows.tables();
             tables.push(table);
             next.fields.check_widened(&self.fields, &tables)?;
+        }
+        if next.id_type != self.id_type || next.fields != self.fields {
+            next.renew_schema();
         }
         if next.index.is_none() {
             let Making { params, workers } = making.clone();

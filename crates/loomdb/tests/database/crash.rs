@@ -4,7 +4,8 @@
 //! each call the power goes: a copy of the disk is crashed, several times with different luck, and
 //! opened. What is found must be what the model was after some write between the last one that was
 //! promised and the one that had begun. Then the power goes again, during recovery, up to three
-//! times in a row. A database that was opened takes writes again.
+//! times in a row. Or only the process dies, and the power goes while the next one opens what may
+//! not be on the disk yet. A database that was opened takes writes again.
 
 use std::sync::{Arc, Mutex};
 
@@ -81,6 +82,16 @@ fn crash_in_recovery(mut disk: Disk, seed: u64, durability: Durability) -> Disk 
     disk
 }
 
+/// The process dies, another one opens the database, and then the power goes: what the first one
+/// had not synced is still pending.
+fn crash_behind_kill(disk: Disk, seed: u64, durability: Durability) -> Disk {
+    let fs = SimFs::on(disk);
+    let fault = Fault { kind: FaultKind::PowerOff, at: (seed % 60) as usize, and_later: true };
+    fs.set_fault(Some(fault));
+    drop(open(Arc::new(fs.clone()), durability));
+    fs.disk().crash(seed)
+}
+
 /// Runs a workload, with `luck` crashes before each call; returns how many there were.
 fn crash_everywhere(seed: u64, ops: usize, luck: u64, durability: Durability) -> usize {
     let progress = Arc::new(Mutex::new(Progress::default()));
@@ -98,6 +109,9 @@ fn crash_everywhere(seed: u64, ops: usize, luck: u64, durability: Durability) ->
             verify(disk.clone(), &progress, durability, seed);
             if seed.is_multiple_of(3) {
                 verify(crash_in_recovery(disk, seed, durability), &progress, durability, seed);
+            } else if seed.is_multiple_of(2) {
+                let disk = crash_behind_kill(fs.disk(), seed, durability);
+                verify(disk, &progress, durability, seed);
             }
             *count.lock().unwrap() += 1;
         }
