@@ -34,6 +34,10 @@ pub enum ErrorKind {
     Io,
     /// The caller asked to stop; nothing was changed.
     Canceled,
+    /// Another process, or another handle in this one, writes to the database.
+    Locked,
+    /// An earlier write or sync failed: the database must be opened again to be written to.
+    Poisoned,
 }
 
 /// Why a call failed.

@@ -1,11 +1,14 @@
 //! An embedded vector database whose heart is true batch graph construction.
 //!
-//! This crate remembers, `loomdb_graph` computes. Vectors come in from files of many formats
-//! ([`import`]), and go to disk and back as a directory that is complete or not there at all
-//! ([`storage`]). A [`Filter`] says which points are meant, by their metadata ([`filter`]).
+//! This crate remembers, `loomdb_graph` computes. A [`Database`] is a directory of named
+//! [`Collection`]s of points: an id, a vector, and metadata. Writes are atomic and durable, and
+//! found by the next search. Vectors come in from files of many formats ([`import`]).
+//! A [`Filter`] says which points are meant, by their metadata ([`filter`]).
 
 #![forbid(unsafe_code)]
 
+mod collection;
+mod database;
 mod error;
 pub mod filter;
 mod id_column;
@@ -17,9 +20,15 @@ mod limits;
 pub mod storage;
 mod suggest;
 
+pub use collection::{
+    Batch, Collection, CollectionInfo, FieldType, Hit, IdType, Metadata, Page, Point, Schema,
+    Search, Snapshot,
+};
+pub use database::{Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use ids::{Id, Ids};
 pub use limits::{
     MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES, MAX_ID_BYTES,
+    MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_RECORD_BYTES,
 };

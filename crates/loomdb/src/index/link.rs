@@ -7,7 +7,7 @@ use std::thread;
 use loomdb_graph::{BuildStats, Flat, Graph, Observer, Vectors, build};
 
 use super::plan::{self, CHUNK_ROWS, Linking};
-use super::state::State;
+use super::state::{State, inverse};
 use super::{Shared, Writer};
 use crate::error::Result;
 
@@ -109,14 +109,8 @@ impl Shared {
     }
 
     fn rebuild(&self, state: &State, rows: usize) -> GraphResult<Linked> {
-        let mut nodes_of_points: Vec<u32> = vec![0; state.graph_len()];
-        for node in 0..state.graph_len() as u32 {
-            nodes_of_points[state.point(node)] = node;
-        }
-        let graph = state.graph.as_ref();
-        let old = nodes_of_points.iter().filter_map(|node| graph.map(|graph| graph.vector(*node)));
-        let new = (0..rows as u32).map(|row| state.tail.vector(row));
-        let vectors = copied(self.dim, old.chain(new))?;
+        let points = 0..state.graph_len() + rows;
+        let vectors = copied(self.dim, points.map(|point| state.vector(point)))?;
         let params = self.params.build_params();
         let built = build(vectors, self.metric, &params, &self.workers, &())?;
         Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
@@ -129,9 +123,15 @@ impl Shared {
         let behind = covered.min(state.tail.len())..state.tail.len();
         let mut tail = Flat::new(self.metric, self.dim)?;
         tail.append(&copied(self.dim, behind.map(|row| state.tail.vector(row as u32)))?)?;
+        let nodes = if Arc::ptr_eq(&linked.points, &state.points) {
+            Arc::clone(&state.nodes)
+        } else {
+            Arc::new(inverse(&linked.points))
+        };
         self.state.store(Arc::new(State {
             graph: Some(linked.graph),
             points: linked.points,
+            nodes,
             tail,
         }));
         writer.distance_computations += linked.stats.distance_computations;
@@ -151,7 +151,10 @@ impl Drop for Finish<'_> {
 }
 
 /// A table of copied rows.
-fn copied<'a>(dim: usize, rows: impl Iterator<Item = &'a [f32]>) -> GraphResult<Vectors> {
+pub(super) fn copied<'a>(
+    dim: usize,
+    rows: impl Iterator<Item = &'a [f32]>,
+) -> GraphResult<Vectors> {
     let mut vectors = Vectors::with_capacity(dim, rows.size_hint().0)?;
     for row in rows {
         vectors.push_rows(row)?;

@@ -8,6 +8,7 @@
 mod link;
 mod plan;
 mod state;
+mod view;
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::storage::{self, SaveOptions};
 pub use plan::flat_limit;
 use plan::{MAX_TAIL_LIMITS, Placement};
 use state::{Scratches, State};
+pub(crate) use view::View;
 
 /// What a caller may set about an index.
 #[derive(Clone, Debug)]
@@ -125,7 +127,7 @@ struct Shared {
     limit: usize,
     dim: usize,
     metric: Metric,
-    workers: Workers,
+    workers: Arc<Workers>,
     /// What searches read.
     state: ArcSwap<State>,
     /// Held by whoever changes the state.
@@ -152,13 +154,24 @@ impl Index {
     /// # Errors
     /// Invalid input when `dim` or a parameter is out of its range.
     pub fn new(dim: usize, metric: Metric, params: IndexParams) -> Result<Self> {
+        let workers = Arc::new(Workers::new(params.threads)?);
+        Self::with_workers(dim, metric, params, workers)
+    }
+
+    /// [`Self::new`] with threads that others use too.
+    pub(crate) fn with_workers(
+        dim: usize,
+        metric: Metric,
+        params: IndexParams,
+        workers: Arc<Workers>,
+    ) -> Result<Self> {
         params.build_params().validate()?;
         let state = State::empty(Flat::new(metric, dim)?);
         let shared = Shared {
             limit: params.flat_limit.unwrap_or_else(|| flat_limit(dim)),
             dim,
             metric,
-            workers: Workers::new(params.threads)?,
+            workers,
             params,
             state: ArcSwap::from_pointee(state),
             writer: Mutex::default(),
@@ -178,7 +191,18 @@ impl Index {
         params: IndexParams,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let index = Self::new(vectors.dim(), metric, params)?;
+        let workers = Arc::new(Workers::new(params.threads)?);
+        Self::build_with(vectors, metric, (params, workers), observer)
+    }
+
+    /// [`Self::build`] with threads that others use too.
+    pub(crate) fn build_with(
+        vectors: Vectors,
+        metric: Metric,
+        (params, workers): (IndexParams, Arc<Workers>),
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let index = Self::with_workers(vectors.dim(), metric, params, workers)?;
         if plan::placement(vectors.len(), index.shared.limit) == Placement::Graph {
             let mut writer = index.shared.lock();
             index.shared.build(&mut writer, vectors, observer)?;
@@ -209,6 +233,16 @@ impl Index {
         let added = shared.add_to_tail(rows)?;
         shared.start_linking(&mut writer);
         Ok(added)
+    }
+
+    /// [`Self::add`] for rows that were checked before. A failure of the linking thread is no
+    /// reason to refuse them: the rows that it left are in the tail.
+    pub(crate) fn append(&self, rows: &Vectors) -> Result<Range<usize>> {
+        self.shared.lock().failure = None;
+        if rows.is_empty() {
+            return Ok(self.len()..self.len());
+        }
+        self.add(rows)
     }
 
     /// The `k` nearest rows, nearest first; fewer only when there are fewer. Rows in the graph

@@ -14,13 +14,15 @@ pub(super) struct State {
     pub graph: Option<Graph>,
     /// The point of each of the first nodes; later nodes have the number of their point.
     pub points: Arc<Vec<u32>>,
+    /// The node of each of the first points, the inverse of `points`.
+    pub nodes: Arc<Vec<u32>>,
     pub tail: Flat,
 }
 
 impl State {
     /// A state without a graph.
     pub(super) fn empty(tail: Flat) -> Self {
-        Self { graph: None, points: Arc::default(), tail }
+        Self { graph: None, points: Arc::default(), nodes: Arc::default(), tail }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -104,6 +106,12 @@ impl State {
         self.points.get(node as usize).map_or(node as usize, |point| *point as usize)
     }
 
+    /// The vector of a point, as it was given.
+    pub(super) fn vector(&self, point: usize) -> &[f32] {
+        let node = self.nodes.get(point).map_or(point, |node| *node as usize);
+        self.vector_in_file_order(node)
+    }
+
     /// The vector at a row of the file: the nodes of the graph, then the tail.
     pub(super) fn vector_in_file_order(&self, row: usize) -> &[f32] {
         match (&self.graph, row.checked_sub(self.graph_len())) {
@@ -128,6 +136,15 @@ impl State {
         let rows: Vec<u32> = points().map(|point| point as u32).collect();
         Ok(Cow::Owned(ids.select(&rows)))
     }
+}
+
+/// The places of the values of a permutation.
+pub(super) fn inverse(points: &[u32]) -> Vec<u32> {
+    let mut nodes = vec![0; points.len()];
+    for (node, point) in points.iter().enumerate() {
+        nodes[*point as usize] = node as u32;
+    }
+    nodes
 }
 
 /// Scratch memory for searches, handed from one to the next.

@@ -190,7 +190,7 @@ pub(super) fn blame(path: &Path, error: Error) -> Error {
 }
 
 /// A live file that cannot be opened is damage, not a wrong path.
-fn missing(path: &Path, error: io::Error) -> Error {
+pub(super) fn missing(path: &Path, error: io::Error) -> Error {
     if error.kind() != io::ErrorKind::NotFound {
         return Error::io("open it", path, error);
     }

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -22,6 +22,12 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// As the system says.
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
+
+    /// Opens a file to read it and to append to it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
 
     /// What stands at `path` itself, without following a link; nothing when nothing does.
     ///
@@ -47,6 +53,12 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// As the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Removes a file; who has it open goes on reading it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
     /// Removes a directory and everything in it.
     ///
     /// # Errors
@@ -58,6 +70,28 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// As the system says.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Locks a file, which is made when it is not there, and leaves the number of this process in
+    /// it. Never waits. The lock ends with the process, however that ends.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn lock(&self, path: &Path) -> io::Result<Locking>;
+}
+
+/// A lock that ends when this is dropped.
+pub trait FileLock: fmt::Debug + Send + Sync {}
+
+/// What came of asking for a lock.
+#[derive(Debug)]
+pub enum Locking {
+    /// It is ours.
+    Held(Box<dyn FileLock>),
+    /// Somebody else has it.
+    Taken {
+        /// The number of the process, when it can be read.
+        by: Option<u32>,
+    },
 }
 
 /// The calls on an open file.
@@ -67,6 +101,12 @@ pub trait FileHandle: fmt::Debug + Send {
     /// # Errors
     /// As the system says; some of the bytes may have been written.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts the file off behind `len_bytes` bytes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_len(&mut self, len_bytes: u64) -> io::Result<()>;
 
     /// Fills `buffer` with the bytes from `offset` on.
     ///
@@ -104,12 +144,17 @@ pub struct RealFs;
 
 impl FileSystem for RealFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        // Not opened with `append`, because Windows then refuses to cut the file off.
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(Box::new(RealFile(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         Ok(Box::new(RealFile(File::open(path)?)))
+    }
+
+    fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        Ok(Box::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
     fn entry_kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
@@ -138,6 +183,10 @@ impl FileSystem for RealFs {
         fs::rename(from, to)
     }
 
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
         fs::remove_dir_all(path)
     }
@@ -146,7 +195,37 @@ impl FileSystem for RealFs {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         if cfg!(windows) { Ok(()) } else { File::open(path)?.sync_all() }
     }
+
+    fn lock(&self, path: &Path) -> io::Result<Locking> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Only a courtesy to whoever comes later, so a full disk does not matter.
+                leave_process_number(&file).ok();
+                Ok(Locking::Held(Box::new(RealLock { _file: file })))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let text = fs::read_to_string(path).unwrap_or_default();
+                Ok(Locking::Taken { by: text.trim().parse().ok() })
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
+
+/// One write of a fixed length over the older one, so that nobody reads half of a number.
+fn leave_process_number(mut file: &File) -> io::Result<()> {
+    file.write_all(format!("{:>10}\n", std::process::id()).as_bytes())
+}
+
+/// A locked file of the operating system, which unlocks it when it is closed.
+#[derive(Debug)]
+struct RealLock {
+    _file: File,
+}
+
+impl FileLock for RealLock {}
 
 /// A file of the operating system.
 #[derive(Debug)]
@@ -154,7 +233,12 @@ struct RealFile(File);
 
 impl FileHandle for RealFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.seek(SeekFrom::End(0))?;
         self.0.write_all(bytes)
+    }
+
+    fn set_len(&mut self, len_bytes: u64) -> io::Result<()> {
+        self.0.set_len(len_bytes)
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

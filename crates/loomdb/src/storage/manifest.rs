@@ -4,6 +4,7 @@
 //! everything before. A reader checks that line first, then the version, and only then the rest,
 //! so that damage, a newer version and nonsense are told apart.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use loomdb_graph::{MAX_DIM, MAX_ROWS, Metric};
@@ -20,14 +21,34 @@ const PREFIX: &str = "manifest-";
 const TRAILER: &str = "crc32c ";
 
 /// What a database holds.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     format: String,
     major: u32,
     minor: u32,
     must_understand: Vec<String>,
-    collections: Vec<Collection>,
+    /// The number in the name of the file, so that a copy under another name is found out.
+    #[serde(default = "first")]
+    pub number: u32,
+    /// Files that are made next have this number or a higher one.
+    #[serde(default)]
+    pub next_number: u32,
+    /// The batches that are in no segment yet.
+    #[serde(default)]
+    pub log: Option<LogPlace>,
+    pub collections: Vec<Collection>,
+}
+
+/// Where the log is and what is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogPlace {
+    pub number: u32,
+    /// The sequence of its first record.
+    pub first_sequence: u64,
+    /// The length up to which it was synced when the manifest was written.
+    pub synced_up_to: u64,
 }
 
 /// The part of a manifest that every version of the format has.
@@ -40,29 +61,70 @@ struct Version {
 }
 
 /// A collection: rows in segments, and perhaps a graph over the first of them.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Collection {
+pub(crate) struct Collection {
     pub name: String,
     pub metric: String,
+    /// 0 as long as nobody has said it.
     pub dim: usize,
     pub segments: Vec<Segment>,
     pub graph: Option<FileRecord>,
+    /// How the log names the collection.
+    #[serde(default)]
+    pub number: u32,
+    /// Where its files are.
+    #[serde(default = "default_directory")]
+    pub directory: String,
+    /// The row of each node of the graph; nodes have the numbers of their rows without it.
+    #[serde(default)]
+    pub order: Option<FileRecord>,
+    /// The rows that were deleted or replaced.
+    #[serde(default)]
+    pub deletes: Option<FileRecord>,
+    /// The type of the ids, fixed by the first write.
+    #[serde(default)]
+    pub id_type: Option<String>,
+    /// The next id that is given out.
+    #[serde(default)]
+    pub next_id: u64,
+    /// The metadata fields in the order in which they came up.
+    #[serde(default)]
+    pub fields: Vec<FieldRecord>,
+    /// The last batch that is in the segments: those of the log up to it are not applied.
+    #[serde(default)]
+    pub sequence: u64,
+}
+
+/// A metadata field and the name of its type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FieldRecord {
+    pub name: String,
+    pub data_type: String,
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn default_directory() -> String {
+    "default".to_owned()
 }
 
 /// Rows that were written together.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     pub rows: usize,
     pub vectors: FileRecord,
     pub points: FileRecord,
 }
 
 /// A live file.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FileRecord {
+pub(crate) struct FileRecord {
     name: String,
     len_bytes: u64,
     crc32c: u32,
@@ -77,7 +139,7 @@ impl FileRecord {
     }
 
     /// The path from the root of the database, with forward slashes.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -91,14 +153,7 @@ impl FileRecord {
 
     /// A path that stays inside the database, and sums that belong together.
     fn validate(&self) -> Result<()> {
-        let is_plain = |part: &str| {
-            let mut letters = part.bytes();
-            letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
-                && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter))
-        };
-        if !self.name.split('/').all(is_plain) {
-            return Err(Error::corrupted(format!("{:?} is not the name of a file", self.name)));
-        }
+        check_path(&self.name)?;
         let is_summed = self.blocks.len() as u64 == block_count(self.len_bytes)
             && self.crc32c == whole(&self.blocks, self.len_bytes);
         if is_summed {
@@ -109,22 +164,61 @@ impl FileRecord {
     }
 }
 
+/// Whether a path stays inside the database.
+fn check_path(path: &str) -> Result<()> {
+    let is_plain = |part: &str| {
+        let mut letters = part.bytes();
+        letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter))
+    };
+    if path.split('/').all(is_plain) {
+        return Ok(());
+    }
+    Err(Error::corrupted(format!("{path:?} is not the name of a file")))
+}
+
 impl Collection {
-    pub(super) fn metric(&self) -> Result<Metric> {
+    /// A collection without rows.
+    pub(crate) fn empty(name: &str, number: u32, metric: Metric) -> Self {
+        Self {
+            name: name.to_owned(),
+            metric: metric.name().to_owned(),
+            dim: 0,
+            segments: Vec::new(),
+            graph: None,
+            number,
+            directory: format!("collection-{number:08}"),
+            order: None,
+            deletes: None,
+            id_type: None,
+            next_id: 0,
+            fields: Vec::new(),
+            sequence: 0,
+        }
+    }
+
+    /// The number of rows in its segments.
+    pub(crate) fn rows(&self) -> usize {
+        self.segments.iter().map(|segment| segment.rows).sum()
+    }
+
+    pub(crate) fn metric(&self) -> Result<Metric> {
         Ok(self.metric.parse()?)
     }
 
-    fn files(&self) -> impl Iterator<Item = &FileRecord> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
         let segments = self.segments.iter().flat_map(|segment| [&segment.vectors, &segment.points]);
-        segments.chain(&self.graph)
+        segments.chain(&self.graph).chain(&self.order).chain(&self.deletes)
     }
 
     fn validate(&self) -> Result<()> {
         self.metric()?;
         let rows = self.segments.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.rows));
-        if !(1..=MAX_DIM).contains(&self.dim) || rows.is_none_or(|rows| rows > MAX_ROWS) {
+        let has_dim = (1..=MAX_DIM).contains(&self.dim) || (self.dim == 0 && rows == Some(0));
+        if !has_dim || rows.is_none_or(|rows| rows > MAX_ROWS) {
             return Err(Error::corrupted("the number of rows or dimensions is out of range"));
         }
+        check_path(&self.directory)?;
         self.files().try_for_each(FileRecord::validate)
     }
 }
@@ -132,13 +226,38 @@ impl Collection {
 impl Manifest {
     /// The manifest of a database of one collection.
     pub(super) fn new(collection: Collection) -> Self {
+        Self { collections: vec![collection], ..Self::empty() }
+    }
+
+    /// The first manifest of a database without collections.
+    pub(crate) fn empty() -> Self {
         Self {
             format: FORMAT.to_owned(),
             major: MAJOR,
             minor: MINOR,
             must_understand: Vec::new(),
-            collections: vec![collection],
+            number: first(),
+            next_number: 1,
+            log: None,
+            collections: Vec::new(),
         }
+    }
+
+    /// Names and numbers that are given once, and one place for each collection.
+    fn validate(&self) -> Result<()> {
+        let mut names = HashSet::new();
+        let mut numbers = HashSet::new();
+        let mut directories = HashSet::new();
+        for collection in &self.collections {
+            collection.validate()?;
+            let is_new = names.insert(&collection.name)
+                && numbers.insert(collection.number)
+                && directories.insert(&collection.directory);
+            if !is_new {
+                return Err(Error::corrupted("two collections have one name or place"));
+            }
+        }
+        Ok(())
     }
 
     /// The only collection, of one segment, which is all that this version writes.
@@ -148,10 +267,19 @@ impl Manifest {
             return Err(newer("the database has other than one collection"));
         };
         let mut segments = std::mem::take(&mut collection.segments).into_iter();
+        if self.log.is_some() || collection.order.is_some() || collection.deletes.is_some() {
+            return Err(Error::new(ErrorKind::Unsupported, "it has changed since it was saved")
+                .advise("open it as a database"));
+        }
         match (segments.next(), segments.next()) {
             (Some(segment), None) => Ok((collection, segment)),
             _ => Err(newer("the collection has other than one segment")),
         }
+    }
+
+    /// Every file that it names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        self.collections.iter().flat_map(Collection::files)
     }
 
     /// The bytes of the file.
@@ -173,10 +301,7 @@ impl Manifest {
         };
         serde_json::from_slice::<Version>(body).map_err(invalid)?.check()?;
         let manifest: Self = serde_json::from_slice(body).map_err(invalid)?;
-        for collection in &manifest.collections {
-            let checked = collection.validate();
-            checked.map_err(|error| error.with_kind(ErrorKind::Corrupted))?;
-        }
+        manifest.validate().map_err(|error| error.with_kind(ErrorKind::Corrupted))?;
         Ok(manifest)
     }
 }
@@ -257,6 +382,8 @@ mod hex {
 
 #[cfg(test)]
 mod tests {
+    use loomdb_graph::Metric;
+
     use super::{Collection, FileRecord, Manifest, Segment, TRAILER};
     use crate::ErrorKind;
 
@@ -271,8 +398,8 @@ mod tests {
             vectors: record("default/seg-00000001/vectors.npy", 200_000),
             points: record("default/seg-00000001/points.arrow", 0),
         };
-        let (name, metric) = ("default".to_owned(), "cosine".to_owned());
-        Manifest::new(Collection { name, metric, dim: 5, segments: vec![segment], graph: None })
+        let collection = Collection::empty("default", 0, Metric::Cosine);
+        Manifest::new(Collection { dim: 5, segments: vec![segment], ..collection })
     }
 
     /// The bytes of a manifest whose text was changed, with a checksum that fits.
@@ -341,9 +468,7 @@ mod tests {
     #[test]
     fn only_what_this_version_writes_is_opened() {
         let mut two = manifest();
-        let (name, metric) = ("other".to_owned(), "l2".to_owned());
-        let empty = Collection { name, metric, dim: 1, segments: Vec::new(), graph: None };
-        two.collections.push(empty);
+        two.collections.push(Collection::empty("other", 1, Metric::L2));
         let error = two.into_only_collection().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }

@@ -39,15 +39,19 @@
 
 mod checked;
 mod checksum;
+pub(crate) mod directory;
 mod fs;
 mod graph_file;
-mod manifest;
+pub(crate) mod log;
+pub(crate) mod manifest;
 pub(crate) mod npy;
 mod points;
+mod rows_file;
 mod save;
+pub(crate) mod segment;
 mod store;
 mod vectors;
 
-pub use fs::{EntryKind, FileHandle, FileSystem, RealFs};
+pub use fs::{EntryKind, FileHandle, FileLock, FileSystem, Locking, RealFs};
 pub use save::{Contents, Existing, SaveOptions, save, save_on};
 pub use store::{Opened, open, open_on};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_ipc::writer::FileWriter;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::checked::{CheckedReader, CheckedWriter, blame};
 use super::fs::FileSystem;
@@ -54,6 +54,55 @@ fn unwritten(path: &Path, error: ArrowError) -> Error {
         ArrowError::IoError(_, error) => Error::io("write it", path, error),
         other => Error::invalid("the ids cannot be written").in_file(path).caused_by(other),
     }
+}
+
+/// Writes a file of ids and metadata.
+pub(super) fn write_table(
+    fs: &dyn FileSystem,
+    root: &Path,
+    name: &str,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<FileRecord> {
+    let writer = CheckedWriter::create(fs, root, name)?;
+    let encode = || {
+        let mut writer = FileWriter::try_new(writer, schema)?;
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        writer.into_inner()
+    };
+    encode().map_err(|error| unwritten(&root.join(name), error))?.finish()
+}
+
+/// Reads the ids and the metadata of exactly `rows` rows; the first column is `id`.
+pub(super) fn read_table(
+    fs: &dyn FileSystem,
+    root: &Path,
+    record: &FileRecord,
+    rows: usize,
+) -> Result<Vec<RecordBatch>> {
+    let reader = CheckedReader::open(fs, root, record)?;
+    let path = reader.path().to_owned();
+    let bytes = reader.read_all()?;
+    decode_table(bytes, rows).map_err(|error| blame(&path, error))
+}
+
+fn decode_table(bytes: Vec<u8>, rows: usize) -> Result<Vec<RecordBatch>> {
+    let mut file = ipc::from_memory(bytes)?;
+    let id = file.schema().fields().first();
+    if !id.is_some_and(|field| field.name() == ID && is_stored_type(field.data_type())) {
+        return Err(Error::corrupted("the first column is not `id` of UInt64 or Utf8"));
+    }
+    let mut batches = Vec::new();
+    while let Some(batch) = file.next_batch()? {
+        batches.push(batch);
+    }
+    let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if found != rows {
+        return Err(Error::corrupted(format!("there are {found} ids, the manifest says {rows}")));
+    }
+    Ok(batches)
 }
 
 /// Reads the ids of exactly `rows` rows.

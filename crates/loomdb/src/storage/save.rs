@@ -259,11 +259,11 @@ impl<'a> Staging<'a> {
         let write_graph = |graph: &Graph| graph_file::write(fs, root, GRAPH, &graph.to_parts());
         let graph = contents.graph.map(write_graph).transpose()?;
         let collection = Collection {
-            name: COLLECTION.to_owned(),
-            metric: contents.metric.name().to_owned(),
+            directory: COLLECTION.to_owned(),
             dim: contents.dim,
             segments: vec![Segment { rows: shape.0, vectors, points }],
             graph,
+            ..Collection::empty(COLLECTION, 0, contents.metric)
         };
         let mut file = CheckedWriter::create(fs, root, &manifest::file_name(MANIFEST_NUMBER))?;
         file.append(&Manifest::new(collection).encode()?)?;

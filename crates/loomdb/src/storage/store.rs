@@ -116,7 +116,7 @@ fn read_manifest(fs: &dyn FileSystem, directory: &Path) -> Result<(Collection, S
     manifest.map_err(|error| error.in_file(&path))
 }
 
-fn read_whole(fs: &dyn FileSystem, path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_whole(fs: &dyn FileSystem, path: &Path) -> Result<Vec<u8>> {
     let failed = |error| Error::io("read it", path, error);
     let mut file = fs.open(path).map_err(failed)?;
     let len_bytes = file.len_bytes().map_err(failed)?;

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loomdb::storage::{
-    Contents, EntryKind, Existing, FileHandle, FileSystem, Opened, RealFs, SaveOptions, open,
-    open_on, save_on,
+    Contents, EntryKind, Existing, FileHandle, FileSystem, Locking, Opened, RealFs, SaveOptions,
+    open, open_on, save_on,
 };
 use loomdb::{Ids, Result};
 use loomdb_graph::{BuildParams, Graph, Metric, Vectors, Workers, build};
@@ -254,6 +254,11 @@ impl FileSystem for FaultyFs {
         Ok(self.handle(path, RealFs.open(path)?))
     }
 
+    fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        self.call()?;
+        Ok(self.handle(path, RealFs.open_to_append(path)?))
+    }
+
     fn entry_kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         self.call()?;
         RealFs.entry_kind(path)
@@ -272,6 +277,16 @@ impl FileSystem for FaultyFs {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(Event::Rename(from.to_owned(), to.to_owned()))?;
         RealFs.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.change(Event::Remove(path.to_owned()))?;
+        RealFs.remove_file(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Locking> {
+        self.call()?;
+        RealFs.lock(path)
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
@@ -303,6 +318,11 @@ impl FileHandle for FaultyFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.inner.append(bytes)
+    }
+
+    fn set_len(&mut self, len_bytes: u64) -> io::Result<()> {
+        self.fs.call()?;
+        self.inner.set_len(len_bytes)
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -378,6 +398,18 @@ impl FileSystem for MemoryFs {
         panic!("{} is created", path.display())
     }
 
+    fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
+        panic!("{} is opened to be changed", path.display())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        panic!("{} is removed", path.display())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Locking> {
+        panic!("{} is locked", path.display())
+    }
+
     fn entry_kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         panic!("{} is looked at", path.display())
     }
@@ -405,6 +437,10 @@ struct MemoryFile(Vec<u8>);
 impl FileHandle for MemoryFile {
     fn append(&mut self, _bytes: &[u8]) -> io::Result<()> {
         panic!("a reader writes")
+    }
+
+    fn set_len(&mut self, _len_bytes: u64) -> io::Result<()> {
+        panic!("a reader cuts")
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -1,0 +1,87 @@
+//! What a write is given: vectors, perhaps ids, perhaps metadata.
+
+use arrow_array::RecordBatch;
+use loomdb_graph::Vectors;
+
+use super::metadata::{self, Metadata};
+use crate::{Error, Ids, Result};
+
+/// Points to be written together: all of them or none.
+///
+/// ```
+/// use loomdb::Batch;
+/// use loomdb_graph::Vectors;
+///
+/// let vectors = Vectors::from_flat(2, &[0.0, 1.0, 1.0, 0.0])?;
+/// let languages = serde_json::json!([{"lang": "en"}, {"lang": "de"}]);
+/// let batch = Batch::new(vec![10, 20], vectors)?
+///     .with_records(&serde_json::from_value::<Vec<_>>(languages)?)?;
+/// assert_eq!(batch.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub(super) ids: Option<Ids>,
+    pub(super) vectors: Vectors,
+    pub(super) metadata: Option<RecordBatch>,
+}
+
+impl Batch {
+    /// Points with ids of their own.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is not one id for each vector, an id is too long, or two are
+    /// equal.
+    pub fn new(ids: impl Into<Ids>, vectors: Vectors) -> Result<Self> {
+        let ids = ids.into();
+        if ids.len() != vectors.len() {
+            let what = format!("{} ids were given for {} vectors", ids.len(), vectors.len());
+            return Err(Error::invalid(what).advise("give one id for each vector"));
+        }
+        ids.validate()?;
+        Ok(Self { ids: Some(ids), vectors, metadata: None })
+    }
+
+    /// Points that get the next free integers as ids.
+    pub fn without_ids(vectors: Vectors) -> Self {
+        Self { ids: None, vectors, metadata: None }
+    }
+
+    /// The same points with metadata: one column for each field.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is not one row for each point.
+    pub fn with_metadata(mut self, metadata: RecordBatch) -> Result<Self> {
+        check_rows(metadata.num_rows(), self.len())?;
+        self.metadata = Some(metadata);
+        Ok(self)
+    }
+
+    /// The same points with metadata: one object for each point.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is not one object for each point, or a field holds values of
+    /// different types, or of none that is kept.
+    pub fn with_records(self, records: &[Metadata]) -> Result<Self> {
+        check_rows(records.len(), self.len())?;
+        self.with_metadata(metadata::from_records(records)?)
+    }
+
+    /// The number of points.
+    pub fn len(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Whether there are no points.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+pub(super) fn check_rows(rows: usize, points: usize) -> Result<()> {
+    if rows == points {
+        return Ok(());
+    }
+    let what = format!("metadata of {rows} points were given for {points} points");
+    Err(Error::invalid(what).advise("give the metadata of each point"))
+}

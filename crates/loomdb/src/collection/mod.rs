@@ -1,0 +1,418 @@
+//! Collections: points with ids and metadata, written in atomic batches and searched at once.
+//!
+//! Rows are only ever appended. A point that is replaced or deleted leaves its row behind, marked;
+//! `compact` makes room. A version of a collection is a few shared tables and a bitmap ([`state`]),
+//! so that readers keep theirs while the one writer makes the next.
+
+mod batch;
+mod change;
+mod fields;
+mod metadata;
+mod persist;
+mod places;
+mod rows;
+mod search;
+mod snapshot;
+mod state;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow_schema::{Field, Schema as TableSchema};
+use loomdb_graph::{MAX_DIM, Metric, Vectors};
+
+use crate::database::Shared;
+use crate::limits::MAX_METADATA_BYTES;
+use crate::{Error, ErrorKind, Id, Ids, Result};
+pub use batch::Batch;
+pub(crate) use change::Change;
+pub use fields::FieldType;
+pub use metadata::Metadata;
+pub(crate) use persist::Saved;
+pub use search::{Hit, Search};
+pub use snapshot::{CollectionInfo, Page, Point, Snapshot};
+pub use state::IdType;
+pub(crate) use state::{Making, Plan, State};
+
+/// Ids that an error names.
+const NAMED_IDS: usize = 5;
+
+/// What a collection is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    dim: Option<usize>,
+    metric: Option<Metric>,
+}
+
+impl Schema {
+    /// Vectors of `dim` values, compared by their angle unless another metric is given.
+    pub fn new(dim: usize) -> Self {
+        Self { dim: Some(dim), metric: None }
+    }
+
+    /// The vector length is that of the first batch.
+    pub fn learned() -> Self {
+        Self { dim: None, metric: None }
+    }
+
+    /// The same with a metric.
+    #[must_use]
+    pub fn metric(self, metric: Metric) -> Self {
+        Self { metric: Some(metric), ..self }
+    }
+
+    pub(crate) fn empty_state(self) -> Result<State> {
+        if let Some(dim) = self.dim
+            && !(1..=MAX_DIM).contains(&dim)
+        {
+            return Err(loomdb_graph::Error::DimOutOfRange { dim }.into());
+        }
+        Ok(State::empty(self.metric.unwrap_or(Metric::Cosine), self.dim))
+    }
+
+    /// Whether an existing collection is what is asked for.
+    pub(crate) fn check(self, name: &str, state: &State) -> Result<()> {
+        let refuse = |what: String| {
+            let advice = "ask for what it is, or use another name";
+            Err(Error::invalid(format!("the collection {name:?} has {what}")).advise(advice))
+        };
+        match (self.metric, self.dim, state.dim) {
+            (Some(metric), _, _) if metric != state.metric => {
+                refuse(format!("the metric {}, not {metric}", state.metric))
+            }
+            (_, Some(given), Some(dim)) if given != dim => {
+                refuse(format!("{dim} dimensions, not {given}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self::learned()
+    }
+}
+
+/// What handles of a collection share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub number: u32,
+    pub name: ArcSwap<String>,
+    pub state: ArcSwap<State>,
+    pub is_dropped: AtomicBool,
+}
+
+impl Inner {
+    pub(crate) fn new(number: u32, name: &str, state: State) -> Self {
+        Self {
+            number,
+            name: ArcSwap::from_pointee(name.to_owned()),
+            state: ArcSwap::from_pointee(state),
+            is_dropped: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn check_is_there(&self) -> Result<()> {
+        if !self.is_dropped.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let what = format!("the collection {:?} was dropped", self.name.load());
+        Err(Error::new(ErrorKind::NotFound, what))
+    }
+}
+
+/// A named collection of points; clones are handles of the same one.
+#[derive(Clone)]
+pub struct Collection {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Collection {
+    /// The name that it has now.
+    pub fn name(&self) -> String {
+        String::clone(&self.inner.name.load())
+    }
+
+    /// Adds points and returns their ids. When it returns, they are found by every search, and
+    /// safe as the durability of the database says.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when an id is there, with the first five of them; `InvalidInput` for
+    /// another dimension, type of ids or type of a metadata field, or a zero vector under cosine;
+    /// `StorageFull`, `Io`, `Poisoned`. After any of them none of the points are added.
+    pub fn add(&self, batch: &Batch) -> Result<Ids> {
+        self.put(batch, |state, ids| {
+            let found = state.find_all(ids);
+            let taken = (0..ids.len()).filter(|row| found[*row].is_some());
+            refuse_ids(ErrorKind::AlreadyExists, ids, taken, "exist already", "use upsert")
+        })
+    }
+
+    /// Adds points; those whose ids are there are replaced, vector and metadata.
+    ///
+    /// # Errors
+    /// As [`Self::add`], but for ids that are there.
+    pub fn upsert(&self, batch: &Batch) -> Result<Ids> {
+        self.put(batch, |_, _| Ok(()))
+    }
+
+    fn put(&self, batch: &Batch, check: impl Fn(&State, &Ids) -> Result<()>) -> Result<Ids> {
+        let mut given = batch.ids.clone().unwrap_or(Ids::Integer(Vec::new()));
+        if batch.is_empty() {
+            return Ok(given);
+        }
+        let metadata = batch.metadata.as_ref().map(prepared).transpose()?;
+        self.shared.write(&self.inner, &mut |state| {
+            if batch.ids.is_none() {
+                given = next_ids(state, batch.len())?;
+            }
+            state.check_id_type(&given)?;
+            check(state, &given)?;
+            let table = table(&given, metadata.as_ref())?;
+            Ok(Some(Change::Put { table, vectors: batch.vectors.clone() }))
+        })?;
+        Ok(given)
+    }
+
+    /// Replaces metadata: the fields that are given, of points that keep everything else.
+    ///
+    /// # Errors
+    /// `NotFound` when an id is not there, with the first five of them; otherwise as
+    /// [`Self::add`].
+    pub fn update(&self, ids: &Ids, metadata: &RecordBatch) -> Result<()> {
+        self.update_where(ids, metadata, &|_, _| true)
+    }
+
+    fn update_where(
+        &self,
+        ids: &Ids,
+        metadata: &RecordBatch,
+        is_given: &dyn Fn(&str, usize) -> bool,
+    ) -> Result<()> {
+        batch::check_rows(metadata.num_rows(), ids.len())?;
+        ids.validate()?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let metadata = prepared(metadata)?;
+        self.shared.write(&self.inner, &mut |state| {
+            let found = state.find_all(ids);
+            let missing = (0..ids.len()).filter(|row| found[*row].is_none());
+            refuse_ids(ErrorKind::NotFound, ids, missing, "do not exist", "add them first")?;
+            let rows: Vec<u32> = found.into_iter().flatten().collect();
+            Ok(Some(updated(state, &rows, &metadata, is_given)?))
+        })?;
+        Ok(())
+    }
+
+    /// [`Self::update`] from one object for each point: a key that is missing keeps its value, a
+    /// null takes it away.
+    ///
+    /// # Errors
+    /// As [`Self::update`], and as [`Batch::with_records`].
+    pub fn update_records(&self, ids: &Ids, records: &[Metadata]) -> Result<()> {
+        let table = nulls_kept(&metadata::from_records(records)?, records, self)?;
+        let is_given = |name: &str, row: usize| {
+            records.get(row).is_some_and(|record| record.contains_key(name))
+        };
+        self.update_where(ids, &table, &is_given)
+    }
+
+    /// Deletes the points of some ids and returns how many were there.
+    ///
+    /// # Errors
+    /// `InvalidInput` for ids of the other type; `StorageFull`, `Io`, `Poisoned`. After any of
+    /// them none are deleted.
+    pub fn delete(&self, ids: &Ids) -> Result<usize> {
+        let deleted = self.shared.write(&self.inner, &mut |state| {
+            state.check_id_type(ids)?;
+            let found = state.find_all(ids);
+            let mut there: Vec<u32> =
+                (0..ids.len() as u32).filter(|row| found[*row as usize].is_some()).collect();
+            // An id that is given twice is deleted once.
+            let mut rows = std::collections::HashSet::new();
+            there.retain(|row| rows.insert(found[*row as usize]));
+            if there.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some(Change::Delete { table: table(&ids.select(&there), None)? }))
+        })?;
+        Ok(deleted as usize)
+    }
+
+    /// A version to read, which stays as it is.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self.inner.state.load_full())
+    }
+
+    /// The nearest points to a query in the newest version; see [`Search`].
+    pub fn search<'a>(&self, query: &'a [f32]) -> Search<'a> {
+        Search::new(Cow::Owned(self.snapshot()), query)
+    }
+
+    /// The points of some ids, in their order; nothing for an id that is not there.
+    pub fn get(&self, ids: &Ids) -> Vec<Option<Point>> {
+        self.snapshot().get(ids)
+    }
+
+    /// Whether there is a point of this id.
+    pub fn contains(&self, id: &Id) -> bool {
+        self.snapshot().contains(id)
+    }
+
+    /// The number of points.
+    pub fn count(&self) -> usize {
+        self.snapshot().len()
+    }
+
+    /// The state and the cost of the collection; walks through the whole graph.
+    pub fn info(&self) -> CollectionInfo {
+        self.snapshot().info()
+    }
+
+    /// Rewrites the collection without the rows that were deleted or replaced, and builds its
+    /// graph anew. Readers go on meanwhile, writers of the database wait.
+    ///
+    /// # Errors
+    /// `StorageFull`, `Io`, `Poisoned`; nothing is lost.
+    pub fn compact(&self) -> Result<()> {
+        self.shared.compact(&self.inner)
+    }
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = formatter.debug_struct("Collection");
+        fields.field("name", &self.name()).field("points", &self.count()).finish_non_exhaustive()
+    }
+}
+
+/// The next integers that nobody has.
+fn next_ids(state: &State, count: usize) -> Result<Ids> {
+    if state.id_type == Some(IdType::Text) {
+        let what = "the ids of the collection are texts, which are not made up";
+        return Err(Error::invalid(what).advise("give an id for each vector"));
+    }
+    let first = state.next_id;
+    let end = first.checked_add(count as u64);
+    let end = end.ok_or_else(|| Error::invalid("there are no integers left for ids"))?;
+    Ok(Ids::Integer((first..end).collect()))
+}
+
+/// An error that names the first ids of some rows, if there are any.
+fn refuse_ids(
+    kind: ErrorKind,
+    ids: &Ids,
+    rows: impl Iterator<Item = usize>,
+    what: &str,
+    advice: &'static str,
+) -> Result<()> {
+    let rows: Vec<usize> = rows.collect();
+    let Some(first) = rows.first() else { return Ok(()) };
+    let named: Vec<String> =
+        rows.iter().take(NAMED_IDS).map(|row| ids.get(*row).to_string()).collect();
+    let others = match rows.len().saturating_sub(NAMED_IDS) {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    let text = format!("the ids {}{others} {what}", named.join(", "));
+    Err(Error::new(kind, text).at_row(*first).advise(advice))
+}
+
+/// Metadata in the types that are kept, each not too long.
+fn prepared(metadata: &RecordBatch) -> Result<RecordBatch> {
+    let metadata = fields::normalized(metadata)?;
+    if metadata.get_array_memory_size() <= MAX_METADATA_BYTES {
+        return Ok(metadata);
+    }
+    for row in 0..metadata.num_rows() {
+        let one = metadata.slice(row, 1).columns().iter().map(text_bytes).sum::<usize>();
+        if one > MAX_METADATA_BYTES {
+            let what = format!("the metadata have {one} bytes, more than {MAX_METADATA_BYTES}");
+            return Err(Error::invalid(what).at_row(row).advise("keep long texts elsewhere"));
+        }
+    }
+    Ok(metadata)
+}
+
+fn text_bytes(column: &ArrayRef) -> usize {
+    use arrow_array::cast::AsArray;
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return texts.iter().flatten().map(str::len).sum();
+    }
+    match column.as_list_opt::<i32>() {
+        Some(lists) => lists.iter().flatten().map(|list| text_bytes(&list)).sum(),
+        None => size_of::<i64>() * column.len(),
+    }
+}
+
+/// Ids and metadata as one table.
+fn table(ids: &Ids, metadata: Option<&RecordBatch>) -> Result<RecordBatch> {
+    let column: ArrayRef = match ids {
+        Ids::Integer(ids) => Arc::new(UInt64Array::from(ids.clone())),
+        Ids::Text(ids) => Arc::new(StringArray::from_iter_values(ids)),
+    };
+    let id = Arc::new(Field::new(fields::ID, column.data_type().clone(), false));
+    let (mut fields, mut columns) = (vec![id], vec![column]);
+    if let Some(metadata) = metadata {
+        fields.extend(metadata.schema().fields().iter().cloned());
+        columns.extend(metadata.columns().iter().cloned());
+    }
+    let made = RecordBatch::try_new(Arc::new(TableSchema::new(fields)), columns);
+    made.map_err(|error| Error::invalid("the metadata contradict each other").caused_by(error))
+}
+
+/// Rows with some fields replaced, where `is_given` says so for a field and a place.
+fn updated(
+    state: &State,
+    rows: &[u32],
+    metadata: &RecordBatch,
+    is_given: &dyn Fn(&str, usize) -> bool,
+) -> Result<Change> {
+    let merged = state.fields.merged(metadata)?;
+    let schema = merged.schema(state.id_type.unwrap_or(IdType::Integer).data_type());
+    let older = fields::project(&state.rows.select(rows, &state.schema())?, &schema)?;
+    let newer = fields::project(metadata, &merged.metadata_schema())?;
+    let mut columns = older.columns().to_vec();
+    for field in metadata.schema().fields() {
+        let (place, _) = schema
+            .column_with_name(field.name())
+            .ok_or_else(|| Error::invalid("the metadata contradict each other"))?;
+        let given: BooleanArray =
+            (0..rows.len()).map(|row| Some(is_given(field.name(), row))).collect();
+        let (new, old) = (newer.column(place - 1), &columns[place]);
+        let mixed = arrow_select::zip::zip(&given, new, old);
+        columns[place] =
+            mixed.map_err(|error| Error::invalid("the metadata do not fit").caused_by(error))?;
+    }
+    let table = RecordBatch::try_new(schema, columns)
+        .map_err(|error| Error::invalid("the metadata contradict each other").caused_by(error))?;
+    let mut vectors = Vectors::with_capacity(state.dim.unwrap_or(1), rows.len())?;
+    if let Some(view) = state.index.as_ref().map(|index| index.view()) {
+        rows.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
+    }
+    Ok(Change::Put { table, vectors })
+}
+
+/// Columns for the keys that are null in every object, which a table of values leaves out.
+fn nulls_kept(
+    table: &RecordBatch,
+    records: &[Metadata],
+    collection: &Collection,
+) -> Result<RecordBatch> {
+    let schema = collection.inner.state.load().fields.metadata_schema();
+    let mut fields: Vec<Arc<Field>> = table.schema().fields().iter().cloned().collect();
+    for field in schema.fields() {
+        let is_named = records.iter().any(|record| record.contains_key(field.name()));
+        if is_named && table.column_by_name(field.name()).is_none() {
+            fields.push(Arc::clone(field));
+        }
+    }
+    fields::project(table, &Arc::new(TableSchema::new(fields)))
+}

@@ -1,0 +1,204 @@
+//! A collection in files: sealed into segments, and loaded again.
+//!
+//! Sealing writes only what is in no segment yet, into files of new numbers, and changes the entry
+//! of the manifest that is about to be committed; until that happens nothing counts.
+
+use std::sync::{Arc, RwLock};
+
+use loomdb_graph::Vectors;
+
+use super::fields::Fields;
+use super::places::Places;
+use super::rows::{Rows, ids_of};
+use super::state::{IdType, Making, State};
+use crate::index::{Index, View};
+use crate::storage::manifest::Collection;
+use crate::storage::segment::{Place, SegmentRows};
+use crate::{Error, Ids, Result};
+
+/// What of a collection is in files already, as far as the entry does not say it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Saved {
+    pub deleted: u64,
+    pub graph_rows: usize,
+}
+
+impl State {
+    /// Whether there is something that is in no file but the log.
+    pub(crate) fn is_unsealed(&self, entry: &Collection, saved: Saved) -> bool {
+        self.rows.len() > entry.rows()
+            || self.deleted.len() != saved.deleted
+            || self.sequence > entry.sequence
+    }
+
+    /// Writes the rows and deletions that are in no segment. `vectors` are those of rows that are
+    /// in no index yet.
+    pub(crate) fn seal(
+        &self,
+        place: Place<'_>,
+        entry: &mut Collection,
+        saved: &mut Saved,
+        (vectors, number): (Option<&Vectors>, u32),
+    ) -> Result<()> {
+        place.create()?;
+        let (first, rows) = (entry.rows(), self.rows.len());
+        if rows > first {
+            let view = self.index.as_ref().map(|index| index.view());
+            let indexed = rows - vectors.map_or(0, Vectors::len);
+            let row = |row: usize| match (vectors, (first + row).checked_sub(indexed)) {
+                (Some(vectors), Some(behind)) => vectors.row(behind),
+                _ => view.as_ref().map_or(&[][..], |view| view.vector(first + row)),
+            };
+            let schema = self.schema();
+            let batches = self.rows.batches_from(first, &schema)?;
+            let segment = SegmentRows {
+                rows: rows - first,
+                dim: self.dim.unwrap_or_default(),
+                row: &row,
+                schema: &schema,
+                batches: &batches,
+            };
+            entry.segments.push(place.write_segment(number, &segment)?);
+        }
+        if self.deleted.len() != saved.deleted {
+            place.write_deletes(number, &self.deleted, entry)?;
+            saved.deleted = self.deleted.len();
+        }
+        place.sync()?;
+        self.describe(entry);
+        Ok(())
+    }
+
+    /// Writes the graph, if there is one over rows of segments only.
+    pub(crate) fn save_graph(
+        &self,
+        place: Place<'_>,
+        entry: &mut Collection,
+        saved: &mut Saved,
+        number: u32,
+    ) -> Result<()> {
+        let view = self.index.as_ref().map(|index| index.view());
+        let Some((graph, order)) = view.as_ref().and_then(View::graph) else { return Ok(()) };
+        if graph.len() > entry.rows() || graph.len() == saved.graph_rows {
+            return Ok(());
+        }
+        place.write_graph(number, (graph, order), entry)?;
+        place.sync()?;
+        saved.graph_rows = graph.len();
+        Ok(())
+    }
+
+    /// The rows that are in the graph now.
+    pub(crate) fn graph_rows(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.view().graph_len())
+    }
+
+    fn describe(&self, entry: &mut Collection) {
+        entry.dim = self.dim.unwrap_or_default();
+        entry.id_type = self.id_type.map(|id_type| id_type.name().to_owned());
+        entry.next_id = self.next_id;
+        entry.fields = self.fields.to_records();
+        entry.sequence = entry.sequence.max(self.sequence);
+    }
+
+    /// What the files of a collection hold; a graph that cannot be used becomes a warning.
+    pub(crate) fn load(
+        place: Place<'_>,
+        entry: &Collection,
+        making: &Making,
+        warnings: &mut Vec<String>,
+    ) -> Result<(Self, Saved)> {
+        let mut state = Self::empty(entry.metric()?, (entry.dim > 0).then_some(entry.dim));
+        state.fields = Arc::new(Fields::from_records(&entry.fields)?);
+        state.id_type = entry.id_type.as_deref().and_then(IdType::parse);
+        state.renew_schema();
+        state.next_id = entry.next_id;
+        state.sequence = entry.sequence;
+        let (vectors, batches) = place.read_rows(entry)?;
+        let mut places = Places::default();
+        for batch in batches {
+            let ids = ids_of(&batch)?;
+            state.check_id_type(&ids).map_err(|error| Error::corrupted(error.to_string()))?;
+            if state.id_type.is_none() {
+                state.id_type = Some(IdType::of(&ids));
+                state.renew_schema();
+            }
+            if let Ids::Integer(ids) = &ids {
+                let next = ids.iter().max().map_or(0, |id| id.saturating_add(1));
+                state.next_id = state.next_id.max(next);
+            }
+            places.append(&ids);
+            let schema = state.schema();
+            state.rows.append(super::fields::project(&batch, &schema)?, &schema)?;
+        }
+        state.places = Arc::new(RwLock::new(places));
+        state.deleted = Arc::new(place.read_deletes(entry)?);
+        let graph_rows = state.load_index(place, entry, (vectors, making), warnings)?;
+        let saved = Saved { deleted: state.deleted.len(), graph_rows };
+        Ok((state, saved))
+    }
+
+    fn load_index(
+        &mut self,
+        place: Place<'_>,
+        entry: &Collection,
+        (vectors, making): (Vectors, &Making),
+        warnings: &mut Vec<String>,
+    ) -> Result<usize> {
+        if vectors.is_empty() {
+            return Ok(0);
+        }
+        let mut warn = |error: &Error| {
+            let name = &entry.name;
+            warnings.push(format!(
+                "{error:#}; the graph of the collection {name:?} is left out: searches are exact \
+                 and slower until it is rebuilt"
+            ));
+        };
+        let graph = place.read_graph(entry).unwrap_or_else(|error| {
+            warn(&error);
+            None
+        });
+        let made_with = (making.params.clone(), Arc::clone(&making.workers));
+        let (index, failure) = Index::restore(vectors, self.metric, graph, made_with)?;
+        let is_damaged = failure.is_some();
+        if let Some(error) = failure {
+            let file = entry.graph.as_ref().map_or("", |record| record.name());
+            warn(&Error::from(error).in_file(&place.root.join(file)));
+        }
+        self.index = Some(Arc::new(index));
+        Ok(if is_damaged { 0 } else { self.graph_rows() })
+    }
+
+    /// The same points without the rows that were given up, in an index built anew.
+    pub(crate) fn compacted(&self, making: &Making) -> Result<Self> {
+        /// Rows that are copied together.
+        const PIECE: usize = 1 << 16;
+        let schema = self.schema();
+        let live: Vec<u32> =
+            (0..self.rows.len() as u32).filter(|row| !self.deleted.contains(*row)).collect();
+        let mut rows = Rows::default();
+        let mut places = Places::default();
+        for piece in live.chunks(PIECE) {
+            let table = self.rows.select(piece, &schema)?;
+            places.append(&ids_of(&table)?);
+            rows.append(table, &schema)?;
+        }
+        let mut next = Self {
+            rows,
+            places: Arc::new(RwLock::new(places)),
+            deleted: Arc::default(),
+            index: None,
+            ..self.clone()
+        };
+        if let (Some(index), false) = (&self.index, live.is_empty()) {
+            let view = index.view();
+            let mut vectors = Vectors::with_capacity(self.dim.unwrap_or(1), live.len())?;
+            live.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
+            let Making { params, workers } = making.clone();
+            let index = Index::build_with(vectors, self.metric, (params, workers), &())?;
+            next.index = Some(Arc::new(index));
+        }
+        Ok(next)
+    }
+}

@@ -1,0 +1,150 @@
+//! Ids and metadata by row number: tables one behind the other, which never change.
+//!
+//! A version of the rows is a short list of shared tables, so readers keep theirs while the writer
+//! appends. Small tables are joined as soon as eight of a size have come together, so that a row
+//! is copied a few times in its life and the list stays short.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_schema::SchemaRef;
+
+use super::fields::project;
+use crate::{Error, Id, Ids, Result, id_column};
+
+/// Tables of a size that are joined.
+const FAN_OUT: usize = 8;
+
+/// Tables of so many rows are not joined any more.
+const MAX_JOINED_ROWS: usize = 1 << 16;
+
+/// A version of the rows of a collection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    tables: Vec<Arc<Table>>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Table {
+    first: usize,
+    batch: RecordBatch,
+}
+
+impl Table {
+    fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Tables of about one size have one rank.
+    fn rank(&self) -> u32 {
+        self.len().max(1).ilog(FAN_OUT)
+    }
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends a table; `schema` is that of all rows so far.
+    pub(super) fn append(&mut self, batch: RecordBatch, schema: &SchemaRef) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let table = Table { first: self.len, batch };
+        self.len += table.len();
+        self.tables.push(Arc::new(table));
+        while let Some(from) = self.joinable() {
+            let tables = self.tables.split_off(from);
+            self.tables.push(Arc::new(join(&tables, schema)?));
+        }
+        Ok(())
+    }
+
+    /// Where the last tables begin that are to be joined.
+    fn joinable(&self) -> Option<usize> {
+        let from = self.tables.len().checked_sub(FAN_OUT)?;
+        let last = self.tables.last()?;
+        let is_equal = |table: &Arc<Table>| {
+            table.rank() == last.rank() && table.len() * FAN_OUT <= MAX_JOINED_ROWS
+        };
+        self.tables[from..].iter().all(is_equal).then_some(from)
+    }
+
+    /// The table of a row, and its place there.
+    pub(super) fn locate(&self, row: usize) -> (&RecordBatch, usize) {
+        let behind = self.tables.partition_point(|table| table.first <= row);
+        let table = &self.tables[behind - 1];
+        (&table.batch, row - table.first)
+    }
+
+    /// The id of a row.
+    pub(super) fn id(&self, row: usize) -> Id {
+        let (table, at) = self.locate(row);
+        let column = table.column(0);
+        match column.as_primitive_opt::<UInt64Type>() {
+            Some(integers) => Id::Integer(integers.value(at)),
+            None => Id::Text(column.as_string::<i32>().value(at).to_owned()),
+        }
+    }
+
+    pub(super) fn tables(&self) -> Vec<&RecordBatch> {
+        self.tables.iter().map(|table| &table.batch).collect()
+    }
+
+    /// The rows from `first` on, as tables of one shape.
+    pub(super) fn batches_from(
+        &self,
+        first: usize,
+        schema: &SchemaRef,
+    ) -> Result<Vec<RecordBatch>> {
+        let behind = self.tables.iter().filter(|table| table.first + table.len() > first);
+        let part = |table: &Arc<Table>| {
+            let skipped = first.saturating_sub(table.first);
+            project(&table.batch.slice(skipped, table.len() - skipped), schema)
+        };
+        behind.map(part).collect()
+    }
+
+    /// Some rows as one table, in the order given.
+    pub(super) fn select(&self, rows: &[u32], schema: &SchemaRef) -> Result<RecordBatch> {
+        let mut used: Vec<RecordBatch> = Vec::new();
+        let mut place_of = std::collections::HashMap::new();
+        let mut places = Vec::with_capacity(rows.len());
+        for row in rows {
+            let index = self.tables.partition_point(|table| table.first <= *row as usize) - 1;
+            let place = *place_of.entry(index).or_insert_with(|| {
+                used.push(self.tables[index].batch.clone());
+                used.len() - 1
+            });
+            places.push((place, *row as usize - self.tables[index].first));
+        }
+        let used = used.iter().map(|table| project(table, schema)).collect::<Result<Vec<_>>>()?;
+        if used.is_empty() {
+            return Ok(RecordBatch::new_empty(Arc::clone(schema)));
+        }
+        let used: Vec<&RecordBatch> = used.iter().collect();
+        let selected = arrow_select::interleave::interleave_record_batch(&used, &places);
+        selected.map_err(|error| Error::invalid("the rows cannot be joined").caused_by(error))
+    }
+}
+
+fn join(tables: &[Arc<Table>], schema: &SchemaRef) -> Result<Table> {
+    let first = tables.first().map_or(0, |table| table.first);
+    let batches =
+        tables.iter().map(|table| project(&table.batch, schema)).collect::<Result<Vec<_>>>()?;
+    let joined = arrow_select::concat::concat_batches(schema, &batches);
+    let batch =
+        joined.map_err(|error| Error::invalid("the rows cannot be joined").caused_by(error))?;
+    Ok(Table { first, batch })
+}
+
+/// The ids in the first column of a table.
+pub(super) fn ids_of(table: &RecordBatch) -> Result<Ids> {
+    let mut ids = None;
+    id_column::append(&mut ids, table.column(0))?;
+    Ok(ids.unwrap_or(Ids::Integer(Vec::new())))
+}

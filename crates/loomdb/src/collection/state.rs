@@ -1,0 +1,267 @@
+//! A version of a collection, and the one way from a version to the next.
+//!
+//! [`State::plan`] does everything that can be refused, and changes nothing. Then the batch is
+//! made durable. [`Plan::apply`] follows, which can fail no more. Replaying the log goes the same
+//! way, so that a database that is opened again is the one that was closed.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, SchemaRef};
+use loomdb_graph::{Flat, MAX_ROWS, Metric, Vectors, Workers};
+use roaring::RoaringBitmap;
+
+use super::change::Change;
+use super::fields::Fields;
+use super::places::Places;
+use super::rows::{Rows, ids_of};
+use crate::index::{Index, IndexParams};
+use crate::{Error, Id, Ids, Result};
+
+/// Rows that are tried at once for being zero under cosine.
+const CHECKED_ROWS: usize = 256;
+
+/// What the ids of a collection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdType {
+    /// Unsigned integers of 64 bits.
+    Integer,
+    /// Texts.
+    Text,
+}
+
+impl IdType {
+    /// The name in messages and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Text => "text",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        [Self::Integer, Self::Text].into_iter().find(|one| one.name() == name)
+    }
+
+    pub(super) fn data_type(self) -> DataType {
+        match self {
+            Self::Integer => DataType::UInt64,
+            Self::Text => DataType::Utf8,
+        }
+    }
+
+    pub(super) fn of(ids: &Ids) -> Self {
+        match ids {
+            Ids::Integer(_) => Self::Integer,
+            Ids::Text(_) => Self::Text,
+        }
+    }
+}
+
+/// What indexes are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Making {
+    pub params: IndexParams,
+    pub workers: Arc<Workers>,
+}
+
+/// A version of a collection; clones share almost everything.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(super) metric: Metric,
+    /// The vector length, once it is known.
+    pub(super) dim: Option<usize>,
+    pub(super) index: Option<Arc<Index>>,
+    pub(super) rows: Rows,
+    pub(super) places: Arc<RwLock<Places>>,
+    pub(super) deleted: Arc<RoaringBitmap>,
+    pub(super) fields: Arc<Fields>,
+    /// The shape of all rows, from the fields and the type of the ids.
+    pub(super) schema: SchemaRef,
+    pub(super) id_type: Option<IdType>,
+    pub(super) next_id: u64,
+    /// The last batch that is in it.
+    pub(super) sequence: u64,
+}
+
+/// The next version, before it is durable.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    next: State,
+    put: Option<(Ids, Vectors)>,
+    /// How many rows were given up.
+    pub replaced: u64,
+}
+
+impl State {
+    pub(crate) fn empty(metric: Metric, dim: Option<usize>) -> Self {
+        Self {
+            metric,
+            dim,
+            index: None,
+            rows: Rows::default(),
+            places: Arc::default(),
+            deleted: Arc::default(),
+            fields: Arc::default(),
+            schema: Fields::default().schema(IdType::Integer.data_type()),
+            id_type: None,
+            next_id: 0,
+            sequence: 0,
+        }
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn dim(&self) -> Option<usize> {
+        self.dim
+    }
+
+    /// The number of points that are there.
+    pub(super) fn live(&self) -> usize {
+        self.rows.len() - self.deleted.len() as usize
+    }
+
+    /// The row of an id.
+    pub(super) fn find(&self, id: &Id) -> Option<u32> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        places.find(id, self.rows.len(), &self.deleted)
+    }
+
+    /// The rows of some ids, as far as they are there.
+    pub(super) fn find_all(&self, ids: &Ids) -> Vec<Option<u32>> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let find = |row| places.find(&ids.get(row), self.rows.len(), &self.deleted);
+        (0..ids.len()).map(find).collect()
+    }
+
+    /// The shape of all rows.
+    pub(super) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Follows a change of the fields or of the type of the ids.
+    pub(super) fn renew_schema(&mut self) {
+        self.schema = self.fields.schema(self.id_type.unwrap_or(IdType::Integer).data_type());
+    }
+
+    /// The next version; fails when the change cannot be made.
+    pub(crate) fn plan(&self, change: Change, making: &Making) -> Result<Plan> {
+        match change {
+            Change::Put { table, vectors } => self.plan_put(&table, vectors, making),
+            Change::Delete { table } => {
+                let found = self.find_all(&ids_of(&table)?);
+                let mut next = self.clone();
+                let replaced = next.give_up(&found);
+                Ok(Plan { next, put: None, replaced })
+            }
+        }
+    }
+
+    fn plan_put(&self, table: &RecordBatch, vectors: Vectors, making: &Making) -> Result<Plan> {
+        let ids = ids_of(table)?;
+        ids.validate()?;
+        self.check_id_type(&ids)?;
+        self.check_vectors(&vectors)?;
+        if ids.len() != vectors.len() {
+            return Err(Error::invalid("there is not one vector for each id"));
+        }
+        let rows = self.rows.len() + vectors.len();
+        if rows > MAX_ROWS {
+            return Err(loomdb_graph::Error::TooManyRows { rows }.into());
+        }
+        let mut next = self.clone();
+        next.dim = Some(vectors.dim());
+        next.id_type = Some(IdType::of(&ids));
+        if !self.fields.cover(table) {
+            next.fields = Arc::new(self.fields.merged(table)?);
+            let mut tables = self.rows.tables();
+            tables.push(table);
+            next.fields.check_widened(&self.fields, &tables)?;
+        }
+        if next.id_type != self.id_type || next.fields != self.fields {
+            next.renew_schema();
+        }
+        if next.index.is_none() {
+            let Making { params, workers } = making.clone();
+            let index = Index::with_workers(vectors.dim(), self.metric, params, workers)?;
+            next.index = Some(Arc::new(index));
+        }
+        if let Ids::Integer(ids) = &ids {
+            let highest = ids.iter().max().map_or(0, |id| id.saturating_add(1));
+            next.next_id = next.next_id.max(highest);
+        }
+        let replaced = next.give_up(&self.find_all(&ids));
+        let schema = next.schema();
+        next.rows.append(super::fields::project(table, &schema)?, &schema)?;
+        Ok(Plan { next, put: Some((ids, vectors)), replaced })
+    }
+
+    fn give_up(&mut self, found: &[Option<u32>]) -> u64 {
+        let before = self.deleted.len();
+        if found.iter().any(Option::is_some) {
+            let deleted = Arc::make_mut(&mut self.deleted);
+            deleted.extend(found.iter().flatten());
+        }
+        self.deleted.len() - before
+    }
+
+    pub(super) fn check_id_type(&self, ids: &Ids) -> Result<()> {
+        match self.id_type {
+            Some(own) if own != IdType::of(ids) => {
+                let (own, given) = (own.name(), IdType::of(ids).name());
+                let what = format!("the ids of the collection are {own}s, these are {given}s");
+                Err(Error::invalid(what).advise("keep to one type of ids"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the index would refuse once it is too late.
+    fn check_vectors(&self, vectors: &Vectors) -> Result<()> {
+        if let Some(expected) = self.dim
+            && expected != vectors.dim()
+        {
+            let given = vectors.dim();
+            return Err(loomdb_graph::Error::DimMismatch { expected, given }.into());
+        }
+        if self.metric != Metric::Cosine {
+            return Ok(());
+        }
+        let values = CHECKED_ROWS * vectors.dim();
+        for (part, values) in vectors.as_flat().chunks(values).enumerate() {
+            let rows = Vectors::from_flat(vectors.dim(), values)?;
+            Flat::from_vectors(Metric::Cosine, rows).map_err(|error| match error {
+                loomdb_graph::Error::ZeroVector { row } => {
+                    loomdb_graph::Error::ZeroVector { row: row + part * CHECKED_ROWS }
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// The next version, whose new rows are in no index yet.
+    pub(crate) fn next(&self) -> &State {
+        &self.next
+    }
+
+    /// The vectors of the new rows.
+    pub(crate) fn vectors(&self) -> Option<&Vectors> {
+        self.put.as_ref().map(|(_, vectors)| vectors)
+    }
+
+    /// The next version, complete. What it fails with, if it does, is memory or a thread.
+    pub(crate) fn apply(self, sequence: u64) -> Result<State> {
+        let mut next = self.next;
+        next.sequence = sequence;
+        if let (Some((ids, vectors)), Some(index)) = (self.put, &next.index) {
+            index.append(&vectors)?;
+            next.places.write().unwrap_or_else(PoisonError::into_inner).append(&ids);
+        }
+        Ok(next)
+    }
+}

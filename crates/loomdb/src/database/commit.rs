@@ -1,0 +1,134 @@
+//! Moving what is in the log into segments, making room, and closing.
+
+use std::sync::{Arc, PoisonError};
+
+use super::Shared;
+use super::write::{GRAPH_GROWTH, Target, Writer};
+use crate::collection::{Inner, Saved};
+use crate::storage::directory::Directory;
+use crate::storage::manifest::Manifest;
+use crate::storage::segment::Place;
+use crate::{Error, Result};
+
+impl Shared {
+    /// Seals every collection, and ends the log.
+    pub(super) fn commit(&self, writer: &mut Writer) -> Result<()> {
+        let Target::Directory(directory) = &mut writer.target else { return Ok(()) };
+        let mut next = directory.manifest().clone();
+        let mut all_saved = writer.saved.clone();
+        let mut is_changed = writer.log.as_ref().is_some_and(|log| !log.is_empty());
+        for inner in self.all() {
+            let saved = all_saved.entry(inner.number).or_default();
+            let sealed = seal(directory, &mut next, &inner, saved);
+            is_changed |= sealed.inspect_err(|error| directory.note(error))?;
+        }
+        if !is_changed {
+            return Ok(());
+        }
+        next.log = None;
+        directory.commit(next)?;
+        (writer.log, writer.saved) = (None, all_saved);
+        Ok(())
+    }
+
+    /// Rewrites a collection without the rows that were given up.
+    pub(crate) fn compact(&self, inner: &Inner) -> Result<()> {
+        let mut writer = self.lock_to_write()?;
+        inner.check_is_there()?;
+        let compacted = inner.state.load().compacted(&self.making)?;
+        let mut saved = Saved::default();
+        if let Target::Directory(directory) = &mut writer.target {
+            let mut next = directory.manifest().clone();
+            for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
+                entry.segments.clear();
+                (entry.graph, entry.order, entry.deletes) = (None, None, None);
+            }
+            let fs = Arc::clone(directory.fs());
+            let number = directory.next_number();
+            let root = directory.root().to_owned();
+            for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
+                let place = Place { fs: &*fs, root: &root, directory: &entry.directory.clone() };
+                let written = compacted
+                    .seal(place, entry, &mut saved, (None, number))
+                    .and_then(|()| compacted.save_graph(place, entry, &mut saved, number));
+                written.inspect_err(|error| directory.note(error))?;
+            }
+            let sequence = writer.sequence;
+            for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
+                entry.sequence = entry.sequence.max(sequence);
+            }
+            writer.install(next)?;
+        }
+        writer.saved.insert(inner.number, saved);
+        inner.state.store(Arc::new(compacted));
+        Ok(())
+    }
+
+    /// Ends the log cleanly and unlocks the directory.
+    pub(super) fn close(&self) -> Result<()> {
+        let mut writer = self.lock();
+        let closed = if writer.is_broken() { Ok(()) } else { self.finish(&mut writer) };
+        if !matches!(writer.target, Target::ReadOnly) {
+            (writer.target, writer.log) = (Target::Closed, None);
+        }
+        closed
+    }
+
+    fn finish(&self, writer: &mut Writer) -> Result<()> {
+        let Target::Directory(directory) = &writer.target else { return Ok(()) };
+        if self.durability == super::Durability::OnCommit {
+            // What was not committed was not promised.
+            return Ok(());
+        }
+        let has_grown = |inner: &Arc<Inner>| {
+            let saved = writer.saved.get(&inner.number).copied().unwrap_or_default();
+            inner.state.load().graph_rows() >= GRAPH_GROWTH * saved.graph_rows.max(1)
+        };
+        if self.all().iter().any(has_grown) {
+            return self.commit(writer);
+        }
+        let place = directory.manifest().log.clone();
+        let manifest = directory.manifest().clone();
+        match &writer.log {
+            Some(log) if place.is_none_or(|place| place.synced_up_to != log.len_bytes()) => {
+                writer.install(manifest)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Inner>> {
+        let collections = self.collections.read().unwrap_or_else(PoisonError::into_inner);
+        collections.values().cloned().collect()
+    }
+
+    pub(super) fn warn(&self, warning: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+}
+
+/// Brings the entry of a collection up to its state; whether anything changed.
+fn seal(
+    directory: &mut Directory,
+    next: &mut Manifest,
+    inner: &Inner,
+    saved: &mut Saved,
+) -> Result<bool> {
+    let state = inner.state.load_full();
+    let entry = next.collections.iter_mut().find(|one| one.number == inner.number);
+    let entry = entry.ok_or_else(|| Error::corrupted("a collection is not in the manifest"))?;
+    let is_unsealed = state.is_unsealed(entry, *saved);
+    let has_graph = state.graph_rows() > saved.graph_rows;
+    if !is_unsealed && !has_graph {
+        return Ok(false);
+    }
+    let number = directory.next_number();
+    let fs = Arc::clone(directory.fs());
+    let path = entry.directory.clone();
+    let place = Place { fs: &*fs, root: directory.root(), directory: &path };
+    if is_unsealed {
+        state.seal(place, entry, saved, (None, number))?;
+    }
+    state.save_graph(place, entry, saved, number)?;
+    Ok(true)
+}

@@ -1,0 +1,368 @@
+//! A database: a directory of collections, one writer, any number of readers.
+//!
+//! A write makes its batch durable, then changes the memory, then publishes the new version. All
+//! collections share one log, so the order of batches is one order, also across collections.
+//! [`open`] reads, [`write`] writes, [`commit`] moves what is in the log into segments.
+
+mod commit;
+mod open;
+mod write;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use loomdb_graph::Workers;
+
+use crate::collection::{Collection, Inner, Making, Schema};
+use crate::index::IndexParams;
+use crate::limits::MAX_NAME_BYTES;
+use crate::storage::manifest;
+use crate::storage::{FileSystem, RealFs};
+use crate::{Error, ErrorKind, Result};
+use write::Writer;
+
+/// What a finished write has survived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A loss of power, provided that the disk honors its flush command.
+    #[default]
+    Synced,
+    /// The death of the process; [`Database::sync`] makes everything so far survive the power.
+    Buffered,
+    /// Nothing, until [`Database::commit`] has returned; for loading many rows.
+    OnCommit,
+}
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    durability: Durability,
+    is_read_only: bool,
+    index: IndexParams,
+    fs: Arc<dyn FileSystem>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            is_read_only: false,
+            index: IndexParams::default(),
+            fs: Arc::new(RealFs),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// A database that is made when it is missing, written to with [`Durability::Synced`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a finished write has survived.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// Only to read, beside any number of other processes; see [`Database::refresh`].
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self { is_read_only: true, ..self }
+    }
+
+    /// How graphs are built.
+    #[must_use]
+    pub fn index(self, index: IndexParams) -> Self {
+        Self { index, ..self }
+    }
+
+    /// The file system, for tests of failures.
+    #[must_use]
+    pub fn file_system(self, fs: Arc<dyn FileSystem>) -> Self {
+        Self { fs, ..self }
+    }
+
+    /// Opens a database.
+    ///
+    /// # Errors
+    /// `Locked` when another process writes to it; `Corrupted` with the file and the byte;
+    /// `Unsupported` for a newer format; `NotFound` when it is not there and only to be read;
+    /// `AlreadyExists` when other files are in its place; `StorageFull`, `Io`.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Database> {
+        open::open(&self, path.as_ref())
+    }
+}
+
+/// A database; clones are handles of the same one, and so is every [`Collection`]. It is closed
+/// when the last of them is gone, or by [`Self::close`].
+///
+/// ```
+/// use loomdb::{Batch, Database, Ids, Schema};
+/// use loomdb_graph::{Metric, Vectors};
+///
+/// let parent = tempfile::tempdir()?;
+/// let db = Database::open(parent.path().join("my.loom"))?;
+/// let docs = db.collection("docs", Schema::new(2).metric(Metric::L2))?;
+/// let vectors = Vectors::from_flat(2, &[0.0, 0.0, 3.0, 4.0])?;
+/// docs.add(&Batch::new(vec![1, 2], vectors)?)?;
+/// let hits = docs.search(&[3.0, 4.5]).k(1).run()?;
+/// assert_eq!((hits[0].id.to_string().as_str(), hits[0].distance), ("2", 0.5));
+/// assert_eq!(docs.delete(&Ids::from(vec![2]))?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+/// What all handles share.
+pub(crate) struct Shared {
+    durability: Durability,
+    making: Making,
+    /// How a reader reads again; nothing for writers and for databases in memory.
+    reader: Option<open::Source>,
+    writer: Mutex<Writer>,
+    collections: RwLock<BTreeMap<String, Arc<Inner>>>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Database {
+    /// Opens a database to read and write; it is made when it is missing.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::new().open(path)
+    }
+
+    /// A database without files.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the threads cannot be started.
+    pub fn in_memory() -> Result<Self> {
+        open::in_memory(IndexParams::default())
+    }
+
+    /// Opens a collection, which is made when it is missing.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the name cannot be used, or the collection has another metric or
+    /// dimension; the errors of writing when it is made.
+    pub fn collection(&self, name: &str, schema: Schema) -> Result<Collection> {
+        if let Some(inner) = self.find(name) {
+            schema.check(name, &inner.state.load())?;
+            return Ok(self.handle(inner));
+        }
+        match self.create_collection(name, schema) {
+            // Another thread was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.collection(name, schema),
+            made => made,
+        }
+    }
+
+    /// Opens a collection that is there.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest name.
+    pub fn existing_collection(&self, name: &str) -> Result<Collection> {
+        match self.find(name) {
+            Some(inner) => Ok(self.handle(inner)),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    /// Makes a collection.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `InvalidInput` when the name or the schema cannot be used; `StorageFull`,
+    /// `Io`, `Poisoned`.
+    pub fn create_collection(&self, name: &str, schema: Schema) -> Result<Collection> {
+        check_name(name)?;
+        let state = schema.empty_state()?;
+        let mut writer = self.shared.lock_to_write()?;
+        if self.find(name).is_some() {
+            let what = format!("there is a collection {name:?}");
+            return Err(Error::new(ErrorKind::AlreadyExists, what));
+        }
+        let mut number = 0;
+        writer.change_manifest(|manifest, next_number| {
+            number = next_number;
+            let mut entry = manifest::Collection::empty(name, number, state.metric());
+            entry.dim = state.dim().unwrap_or_default();
+            manifest.collections.push(entry);
+        })?;
+        let inner = Arc::new(Inner::new(number, name, state));
+        self.shared.map().insert(name.to_owned(), Arc::clone(&inner));
+        Ok(self.handle(inner))
+    }
+
+    /// The names of the collections, sorted.
+    pub fn collection_names(&self) -> Vec<String> {
+        let collections = self.shared.collections.read().unwrap_or_else(PoisonError::into_inner);
+        collections.keys().cloned().collect()
+    }
+
+    /// Removes a collection with all its points.
+    ///
+    /// # Errors
+    /// `NotFound`; `StorageFull`, `Io`, `Poisoned`.
+    pub fn drop_collection(&self, name: &str) -> Result<()> {
+        let mut writer = self.shared.lock_to_write()?;
+        let inner = self.find(name).ok_or_else(|| self.missing(name))?;
+        writer.change_manifest(|manifest, _| {
+            manifest.collections.retain(|entry| entry.number != inner.number);
+        })?;
+        inner.is_dropped.store(true, Ordering::Release);
+        self.shared.map().remove(name);
+        Ok(())
+    }
+
+    /// Gives a collection another name; handles of it go on.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists`; `InvalidInput` when the name cannot be used; `StorageFull`,
+    /// `Io`, `Poisoned`.
+    pub fn rename_collection(&self, name: &str, new_name: &str) -> Result<()> {
+        check_name(new_name)?;
+        let mut writer = self.shared.lock_to_write()?;
+        let inner = self.find(name).ok_or_else(|| self.missing(name))?;
+        if self.find(new_name).is_some() {
+            let what = format!("there is a collection {new_name:?}");
+            return Err(Error::new(ErrorKind::AlreadyExists, what));
+        }
+        writer.change_manifest(|manifest, _| {
+            let renamed =
+                manifest.collections.iter_mut().filter(|entry| entry.number == inner.number);
+            renamed.for_each(|entry| new_name.clone_into(&mut entry.name));
+        })?;
+        let mut collections = self.shared.map();
+        collections.remove(name);
+        inner.name.store(Arc::new(new_name.to_owned()));
+        collections.insert(new_name.to_owned(), inner);
+        Ok(())
+    }
+
+    /// Makes every finished write survive a loss of power.
+    ///
+    /// # Errors
+    /// `StorageFull`, `Io`, `Poisoned`.
+    pub fn sync(&self) -> Result<()> {
+        if self.shared.durability == Durability::OnCommit {
+            return self.commit();
+        }
+        self.shared.lock_to_write()?.sync()
+    }
+
+    /// Moves every finished write into segments, which also makes it survive a loss of power.
+    ///
+    /// # Errors
+    /// `StorageFull`, `Io`, `Poisoned`; nothing is lost, and a full disk may be tried again.
+    pub fn commit(&self) -> Result<()> {
+        let mut writer = self.shared.lock_to_write()?;
+        self.shared.commit(&mut writer)
+    }
+
+    /// Reads what was written since; only for a database that was opened to be read.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`]; `InvalidInput` when this handle writes.
+    pub fn refresh(&self) -> Result<()> {
+        self.shared.refresh()
+    }
+
+    /// What was found wrong when the database was opened, and did no harm to the points.
+    pub fn warnings(&self) -> Vec<String> {
+        self.shared.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the database for all handles, and unlocks it. Without this it is closed when the
+    /// last handle is gone, but then nobody is told of an error.
+    ///
+    /// # Errors
+    /// `StorageFull`, `Io`. What was durable is.
+    pub fn close(self) -> Result<()> {
+        self.shared.close()
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Inner>> {
+        let collections = self.shared.collections.read().unwrap_or_else(PoisonError::into_inner);
+        collections.get(name).cloned()
+    }
+
+    fn handle(&self, inner: Arc<Inner>) -> Collection {
+        Collection { shared: Arc::clone(&self.shared), inner }
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let names = self.collection_names();
+        let error = Error::new(ErrorKind::NotFound, format!("there is no collection {name:?}"));
+        match crate::suggest::nearest(name, names.iter().map(String::as_str)) {
+            Some(nearest) => error.advise(format!("did you mean {nearest:?}?")),
+            None if names.is_empty() => error.advise("the database has none"),
+            None => error.advise(format!("there are: {}", names.join(", "))),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(formatter)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let collections = self.collections.read().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<&String> = collections.keys().collect();
+        formatter.debug_struct("Database").field("collections", &names).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn map(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Inner>>> {
+        self.collections.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        // A writer that panicked may have written half of something.
+        match self.writer.lock() {
+            Ok(writer) => writer,
+            Err(poisoned) => {
+                let mut writer = poisoned.into_inner();
+                writer.set_broken();
+                writer
+            }
+        }
+    }
+
+    /// The writer, if it may write.
+    fn lock_to_write(&self) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.lock();
+        writer.check()?;
+        Ok(writer)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody can be told; everything that was promised is kept without it.
+        self.close().ok();
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let advice = format!("names have 1 to {MAX_NAME_BYTES} bytes and no control characters");
+    Err(Error::invalid(format!("{name:?} cannot be the name of a collection")).advise(advice))
+}
+
+fn making(index: &IndexParams) -> Result<Making> {
+    let workers = Arc::new(Workers::new(index.threads)?);
+    Ok(Making { params: index.clone(), workers })
+}

@@ -1,0 +1,240 @@
+//! The one writer: where batches become durable, and when that has failed for good.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Durability, Shared};
+use crate::collection::{Change, Inner, Plan, Saved, State};
+use crate::limits::MAX_RECORD_BYTES;
+use crate::storage::directory::Directory;
+use crate::storage::log::LogWriter;
+use crate::storage::manifest::Manifest;
+use crate::storage::segment::Place;
+use crate::{Error, ErrorKind, Result};
+
+/// A batch of so many bytes goes straight to a segment: it would be written twice otherwise.
+const BULK_BYTES: usize = 8 << 20;
+
+/// A log of so many bytes is moved into segments, so that opening stays quick.
+const MAX_LOG_BYTES: u64 = 64 << 20;
+
+/// A graph is written again when it has grown to so many times the rows of the one in the file.
+pub(super) const GRAPH_GROWTH: usize = 2;
+
+/// What only the writer of a database has.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub target: Target,
+    pub log: Option<LogWriter>,
+    /// The last batch.
+    pub sequence: u64,
+    pub saved: HashMap<u32, Saved>,
+    is_broken: bool,
+}
+
+/// Where it writes.
+#[derive(Debug)]
+pub(super) enum Target {
+    Directory(Box<Directory>),
+    /// Nowhere; the number is that of the next collection.
+    Memory(u32),
+    ReadOnly,
+    Closed,
+}
+
+impl Writer {
+    pub(super) fn new(target: Target) -> Self {
+        Self { target, log: None, sequence: 0, saved: HashMap::new(), is_broken: false }
+    }
+
+    pub(super) fn set_broken(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Whether something failed after which nothing may be written.
+    pub(super) fn is_broken(&self) -> bool {
+        let is_directory_broken =
+            matches!(&self.target, Target::Directory(directory) if directory.is_broken());
+        self.is_broken || is_directory_broken || self.log.as_ref().is_some_and(LogWriter::is_broken)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.target {
+            Target::ReadOnly => {
+                let error = Error::invalid("the database was opened only to be read");
+                Err(error.advise("open it without read_only to write"))
+            }
+            Target::Closed => Err(Error::invalid("the database was closed").advise("open it")),
+            _ if self.is_broken() => {
+                let what = "an earlier write or sync failed, so nothing more is written";
+                let error = Error::new(ErrorKind::Poisoned, what);
+                Err(error.advise("open the database again; what was confirmed is there"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits a changed manifest; in memory only the number is given out.
+    pub(super) fn change_manifest(
+        &mut self,
+        change: impl FnOnce(&mut Manifest, u32),
+    ) -> Result<()> {
+        match &mut self.target {
+            Target::Directory(directory) => {
+                let number = directory.next_number();
+                let mut next = directory.manifest().clone();
+                change(&mut next, number);
+                self.install(next)
+            }
+            Target::Memory(next_number) => {
+                *next_number += 1;
+                change(&mut crate::storage::manifest::Manifest::empty(), *next_number);
+                Ok(())
+            }
+            Target::ReadOnly | Target::Closed => Ok(()),
+        }
+    }
+
+    /// Commits a manifest. What the log holds is synced before, so that no batch in a segment is
+    /// older than one that may still be lost.
+    pub(super) fn install(&mut self, mut next: Manifest) -> Result<()> {
+        if let Some(log) = &mut self.log {
+            log.sync()?;
+            next.log = Some(log.place());
+        }
+        match &mut self.target {
+            Target::Directory(directory) => directory.commit(next),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.log.as_mut().map_or(Ok(()), LogWriter::sync)
+    }
+
+    /// Appends a record, in a log that is made when there is none.
+    fn append(&mut self, record: &[u8], durability: Durability) -> Result<()> {
+        if self.log.is_none() {
+            self.create_log()?;
+        }
+        let Some(log) = &mut self.log else { return Ok(()) };
+        self.sequence = match durability {
+            Durability::Synced => log.append_synced(record)?,
+            Durability::Buffered | Durability::OnCommit => log.append(record)?,
+        };
+        Ok(())
+    }
+
+    fn create_log(&mut self) -> Result<()> {
+        let Target::Directory(directory) = &mut self.target else { return Ok(()) };
+        let number = directory.next_number();
+        let first_sequence = self.sequence + 1;
+        let created = LogWriter::create(directory.fs(), directory.root(), number, first_sequence);
+        let log = created.inspect_err(|error| directory.note(error))?;
+        directory.sync_root()?;
+        let mut next = directory.manifest().clone();
+        next.log = Some(log.place());
+        directory.commit(next)?;
+        self.log = Some(log);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Makes one batch: durable, then in memory, then visible. Returns how many rows it gave up;
+    /// `make` may find that there is nothing to do.
+    pub(crate) fn write(
+        &self,
+        inner: &Inner,
+        make: &mut dyn FnMut(&State) -> Result<Option<Change>>,
+    ) -> Result<u64> {
+        let mut writer = self.lock_to_write()?;
+        inner.check_is_there()?;
+        let state = inner.state.load_full();
+        let Some(change) = make(&state)? else { return Ok(0) };
+        let is_logged = self.is_logged(&writer);
+        let mut record = None;
+        if is_logged && change.bytes() < BULK_BYTES {
+            let encoded = change.encode(inner.number)?;
+            record = (encoded.len() <= MAX_RECORD_BYTES).then_some(encoded);
+        }
+        let plan = state.plan(change, &self.making)?;
+        match &record {
+            Some(record) => writer.append(record, self.durability)?,
+            None if is_logged => writer.write_segment(inner, &plan)?,
+            None => {}
+        }
+        let replaced = plan.replaced;
+        let applied = plan.apply(writer.sequence).inspect_err(|_| writer.set_broken())?;
+        inner.state.store(Arc::new(applied));
+        self.tidy_up(&mut writer, inner, is_logged && record.is_none());
+        Ok(replaced)
+    }
+
+    /// Whether batches go to files before they are visible.
+    fn is_logged(&self, writer: &Writer) -> bool {
+        let has_files = matches!(writer.target, Target::Directory(_));
+        has_files && self.durability != Durability::OnCommit
+    }
+
+    /// What may be done behind a write, which is durable whatever comes of this.
+    fn tidy_up(&self, writer: &mut Writer, inner: &Inner, is_bulk: bool) {
+        let is_long = writer.log.as_ref().is_some_and(|log| log.len_bytes() > MAX_LOG_BYTES);
+        let done = if is_long {
+            self.commit(writer)
+        } else if is_bulk {
+            writer.save_graph(inner)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = done {
+            self.warn(format!("{error:#}; what was written is safe"));
+        }
+    }
+}
+
+impl Writer {
+    /// Writes the rows of a collection that are in no segment, and those of a plan, as a segment.
+    fn write_segment(&mut self, inner: &Inner, plan: &Plan) -> Result<()> {
+        let Target::Directory(directory) = &mut self.target else { return Ok(()) };
+        let number = directory.next_number();
+        let mut next = directory.manifest().clone();
+        let Some(entry) = next.collections.iter_mut().find(|one| one.number == inner.number) else {
+            return Err(Error::corrupted("the collection is not in the manifest"));
+        };
+        let mut saved = self.saved.get(&inner.number).copied().unwrap_or_default();
+        let fs = Arc::clone(directory.fs());
+        let root = directory.root().to_owned();
+        let place = Place { fs: &*fs, root: &root, directory: &entry.directory.clone() };
+        let sealed = plan.next().seal(place, entry, &mut saved, (plan.vectors(), number));
+        sealed.inspect_err(|error| directory.note(error))?;
+        // Every record of the log for this collection is in the segment.
+        entry.sequence = entry.sequence.max(self.sequence);
+        self.install(next)?;
+        self.saved.insert(inner.number, saved);
+        Ok(())
+    }
+
+    /// Writes the graph of a collection when it has grown much since it was written.
+    fn save_graph(&mut self, inner: &Inner) -> Result<()> {
+        let Target::Directory(directory) = &mut self.target else { return Ok(()) };
+        let state = inner.state.load_full();
+        let mut saved = self.saved.get(&inner.number).copied().unwrap_or_default();
+        if state.graph_rows() < GRAPH_GROWTH * saved.graph_rows.max(1) {
+            return Ok(());
+        }
+        let number = directory.next_number();
+        let mut next = directory.manifest().clone();
+        let Some(entry) = next.collections.iter_mut().find(|one| one.number == inner.number) else {
+            return Ok(());
+        };
+        let fs = Arc::clone(directory.fs());
+        let root = directory.root().to_owned();
+        let place = Place { fs: &*fs, root: &root, directory: &entry.directory.clone() };
+        let written = state.save_graph(place, entry, &mut saved, number);
+        written.inspect_err(|error| directory.note(error))?;
+        self.install(next)?;
+        self.saved.insert(inner.number, saved);
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Files of a collection: segments, deleted rows, the graph and its order.
+//!
+//! Every file has a number that was never used before, so nothing that a manifest names is ever
+//! written to, and what a crash leaves behind is in nobody's way.
+
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use loomdb_graph::{Graph, GraphParts, Vectors};
+use roaring::RoaringBitmap;
+
+use super::checked::CheckedWriter;
+use super::directory::sync_directory;
+use super::fs::{EntryKind, FileSystem};
+use super::manifest::{Collection, Segment};
+use super::{graph_file, points, rows_file, vectors};
+use crate::{Error, Result};
+
+/// Where the files of a collection are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub fs: &'a dyn FileSystem,
+    pub root: &'a Path,
+    /// The directory of the collection, from the root.
+    pub directory: &'a str,
+}
+
+/// The rows of a segment.
+pub(crate) struct SegmentRows<'a> {
+    pub rows: usize,
+    pub dim: usize,
+    pub row: &'a dyn Fn(usize) -> &'a [f32],
+    pub schema: &'a SchemaRef,
+    pub batches: &'a [RecordBatch],
+}
+
+impl Place<'_> {
+    /// Makes the directory of the collection when it is not there.
+    pub(crate) fn create(&self) -> Result<()> {
+        let path = self.root.join(self.directory);
+        let kind = self.fs.entry_kind(&path).map_err(|error| Error::io("read it", &path, error))?;
+        if kind != Some(EntryKind::Directory) {
+            self.create_directory(self.directory)?;
+        }
+        // Perhaps it was made and not synced by a process that died.
+        sync_directory(self.fs, self.root)
+    }
+
+    /// Writes and syncs a segment.
+    pub(crate) fn write_segment(&self, number: u32, from: &SegmentRows<'_>) -> Result<Segment> {
+        let segment = format!("{}/seg-{number:08}", self.directory);
+        self.create_directory(&segment)?;
+        let file = CheckedWriter::create(self.fs, self.root, &format!("{segment}/vectors.npy"))?;
+        let vectors = vectors::write(file, (from.rows, from.dim), from.row, &|_, _| true)?;
+        let name = format!("{segment}/points.arrow");
+        let points = points::write_table(self.fs, self.root, &name, from.schema, from.batches)?;
+        sync_directory(self.fs, &self.root.join(&segment))?;
+        Ok(Segment { rows: from.rows, vectors, points })
+    }
+
+    /// Writes the deleted rows into a file of their own, unless there are none.
+    pub(crate) fn write_deletes(
+        &self,
+        number: u32,
+        deletes: &RoaringBitmap,
+        collection: &mut Collection,
+    ) -> Result<()> {
+        let name = format!("{}/deletes-{number:08}", self.directory);
+        let write = || rows_file::write_deletes(self.fs, self.root, &name, deletes);
+        collection.deletes = (!deletes.is_empty()).then(write).transpose()?;
+        Ok(())
+    }
+
+    /// Writes the graph, whose first nodes are the rows in `order`.
+    pub(crate) fn write_graph(
+        &self,
+        number: u32,
+        (graph, order): (&Graph, &[u32]),
+        collection: &mut Collection,
+    ) -> Result<()> {
+        let name = format!("{}/graph-{number:08}", self.directory);
+        let parts = graph.to_parts();
+        let written = graph_file::write(self.fs, self.root, &name, &parts)?;
+        let name = format!("{}/order-{number:08}", self.directory);
+        let write = || rows_file::write_order(self.fs, self.root, &name, order);
+        let order = (!order.is_empty()).then(write).transpose()?;
+        (collection.graph, collection.order) = (Some(written), order);
+        Ok(())
+    }
+
+    /// Makes the names in the directory of the collection survive.
+    pub(crate) fn sync(&self) -> Result<()> {
+        sync_directory(self.fs, &self.root.join(self.directory))
+    }
+
+    /// The vectors of all rows and their ids and metadata.
+    pub(crate) fn read_rows(&self, collection: &Collection) -> Result<(Vectors, Vec<RecordBatch>)> {
+        let mut all: Option<Vectors> = None;
+        let mut batches = Vec::new();
+        for segment in &collection.segments {
+            let shape = (segment.rows, collection.dim);
+            let (_, rows) = vectors::read(self.fs, self.root, &segment.vectors, shape, 0)?;
+            match &mut all {
+                None => all = Some(rows),
+                Some(all) => all.push_rows(rows.as_flat())?,
+            }
+            batches.extend(points::read_table(self.fs, self.root, &segment.points, segment.rows)?);
+        }
+        let all = all.map_or_else(|| Vectors::new(collection.dim.max(1)), Ok)?;
+        Ok((all, batches))
+    }
+
+    /// The deleted rows.
+    pub(crate) fn read_deletes(&self, collection: &Collection) -> Result<RoaringBitmap> {
+        match &collection.deletes {
+            None => Ok(RoaringBitmap::new()),
+            Some(record) => rows_file::read_deletes(self.fs, self.root, record, collection.rows()),
+        }
+    }
+
+    /// The links and the row of each node; nothing when no graph was written.
+    pub(crate) fn read_graph(
+        &self,
+        collection: &Collection,
+    ) -> Result<Option<(GraphParts, Vec<u32>)>> {
+        let Some(record) = &collection.graph else { return Ok(None) };
+        let parts = graph_file::read(self.fs, self.root, record)?;
+        let order = match &collection.order {
+            None => Vec::new(),
+            Some(record) => rows_file::read_order(self.fs, self.root, record)?,
+        };
+        if parts.levels.len() > collection.rows() || order.len() > parts.levels.len() {
+            let what = "the graph has more nodes than there are rows";
+            return Err(Error::corrupted(what).in_file(&self.root.join(record.name())));
+        }
+        Ok(Some((parts, order)))
+    }
+
+    fn create_directory(&self, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        let created = self.fs.create_directory(&path);
+        created.map_err(|error| Error::io("create it", &path, error))
+    }
+}

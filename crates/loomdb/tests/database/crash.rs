@@ -1,0 +1,198 @@
+//! A loss of power at any call loses nothing that was confirmed, and shows no half of a batch.
+//!
+//! The story: a workload of writes, commits and compactions runs on the simulated disk. Before
+//! each call the power goes: a copy of the disk is crashed, several times with different luck, and
+//! opened. What is found must be what the model was after some write between the last one that was
+//! promised and the one that had begun. Then the power goes again, during recovery, up to three
+//! times in a row. Or only the process dies, and the power goes while the next one opens what may
+//! not be on the disk yet. A database that was opened takes writes again.
+
+use std::sync::{Arc, Mutex};
+
+use loomdb::Durability;
+use loomdb_testkit::Random;
+
+use crate::model::{Model, Op, check, content, open};
+use crate::sim::{Disk, Fault, FaultKind, SimFs};
+
+/// The models after each write, and how far the workload has come.
+#[derive(Debug, Default)]
+struct Progress {
+    models: Vec<Model>,
+    /// The first model that a crash may leave, and the last.
+    promised: usize,
+    begun: usize,
+}
+
+/// The operations of a workload, which are never refused.
+fn workload(seed: u64, count: usize) -> Vec<(Op, Model)> {
+    let mut random = Random::new(seed);
+    let mut model = Model::new();
+    let mut ops = Vec::new();
+    while ops.len() < count {
+        let op = Op::draw(&mut random);
+        if let Some(next) = op.applied(&model, ops.len() as u64) {
+            model.clone_from(&next);
+            ops.push((op, next));
+        }
+    }
+    ops
+}
+
+/// What the models allow, of the disk behind a crash.
+fn verify(disk: Disk, progress: &Progress, durability: Durability, seed: u64) {
+    let fs = Arc::new(SimFs::on(disk));
+    let (db, docs) = open(fs.clone(), durability).unwrap_or_else(|error| {
+        let files: Vec<_> =
+            fs.disk().files().map(|(path, bytes)| (path.to_owned(), bytes.len())).collect();
+        panic!("crash {seed}: {error:#}\n{files:?}");
+    });
+    let found = content(&docs);
+    let allowed = &progress.models[progress.promised..=progress.begun];
+    let Some(at) = allowed.iter().rposition(|model| *model == found) else {
+        let ids = |model: &Model| model.keys().copied().collect::<Vec<_>>();
+        panic!(
+            "crash {seed}: found {:?}, allowed {:?}",
+            ids(&found),
+            allowed.iter().map(ids).collect::<Vec<_>>()
+        );
+    };
+    if seed.is_multiple_of(16) {
+        check(&docs, &found, seed);
+        let stamp = 1_000 + seed;
+        let next = Op::Upsert(vec![1, 2, 61]);
+        next.run(&db, &docs, stamp).unwrap();
+        let expected = next.applied(&allowed[at], stamp).unwrap();
+        db.commit().unwrap();
+        drop((db, docs));
+        let (_db, docs) = open(Arc::new(SimFs::on(fs.disk().crash(seed))), durability).unwrap();
+        check(&docs, &expected, seed);
+    }
+}
+
+/// Crashes again and again while the database is being opened; the disk that is left.
+fn crash_in_recovery(mut disk: Disk, seed: u64, durability: Durability) -> Disk {
+    let mut random = Random::new(seed);
+    for _ in 0..=random.below(3) {
+        let fault = Fault { kind: FaultKind::PowerOff, at: random.below(40), and_later: true };
+        let fs = SimFs::on(disk).with_fault(fault);
+        drop(open(Arc::new(fs.clone()), durability));
+        disk = fs.disk().crash(random.next_word());
+    }
+    disk
+}
+
+/// The process dies, another one opens the database, and then the power goes: what the first one
+/// had not synced is still pending.
+fn crash_behind_kill(disk: Disk, seed: u64, durability: Durability) -> Disk {
+    let fs = SimFs::on(disk);
+    let fault = Fault { kind: FaultKind::PowerOff, at: (seed % 60) as usize, and_later: true };
+    fs.set_fault(Some(fault));
+    drop(open(Arc::new(fs.clone()), durability));
+    fs.disk().crash(seed)
+}
+
+/// Runs a workload, with `luck` crashes before each call; returns how many there were.
+fn crash_everywhere(seed: u64, ops: usize, luck: u64, durability: Durability) -> usize {
+    let progress = Arc::new(Mutex::new(Progress::default()));
+    let watched = Arc::clone(&progress);
+    let crashes = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&crashes);
+    let fs = SimFs::new().watched(move |fs, call| {
+        let progress = watched.lock().unwrap();
+        if progress.models.is_empty() {
+            return;
+        }
+        for turn in 0..luck {
+            let seed = seed + call as u64 * luck + turn;
+            let disk = fs.disk().crash(seed);
+            verify(disk.clone(), &progress, durability, seed);
+            if seed.is_multiple_of(3) {
+                verify(crash_in_recovery(disk, seed, durability), &progress, durability, seed);
+            } else if seed.is_multiple_of(2) {
+                let disk = crash_behind_kill(fs.disk(), seed, durability);
+                verify(disk, &progress, durability, seed);
+            }
+            *count.lock().unwrap() += 1;
+        }
+    });
+    let (db, docs) = open(Arc::new(fs), durability).unwrap();
+    progress.lock().unwrap().models.push(Model::new());
+    for (stamp, (op, model)) in workload(seed, ops).into_iter().enumerate() {
+        {
+            let mut progress = progress.lock().unwrap();
+            progress.models.push(model);
+            progress.begun += 1;
+        }
+        op.run(&db, &docs, stamp as u64).unwrap();
+        let mut progress = progress.lock().unwrap();
+        let is_promised = match durability {
+            Durability::Synced => true,
+            _ => matches!(op, Op::Sync | Op::Commit),
+        };
+        if is_promised {
+            progress.promised = progress.begun;
+        }
+    }
+    drop((db, docs));
+    *crashes.lock().unwrap()
+}
+
+#[test]
+fn synced_writes_survive_a_crash_at_every_call() {
+    let crashes: usize =
+        (1..3).map(|seed| crash_everywhere(seed, 100, 4, Durability::Synced)).sum();
+    println!("{crashes} crashes");
+    assert!(crashes > 2_000, "{crashes}");
+}
+
+#[test]
+fn buffered_writes_survive_up_to_the_last_sync() {
+    let crashes: usize =
+        (11..13).map(|seed| crash_everywhere(seed, 100, 4, Durability::Buffered)).sum();
+    println!("{crashes} crashes");
+    assert!(crashes > 1_000, "{crashes}");
+}
+
+#[test]
+fn loading_on_commit_survives_up_to_the_last_commit() {
+    let crashes: usize =
+        (21..23).map(|seed| crash_everywhere(seed, 100, 4, Durability::OnCommit)).sum();
+    println!("{crashes} crashes");
+    assert!(crashes > 500, "{crashes}");
+}
+
+#[test]
+fn a_database_appears_whole_or_not_at_all() {
+    let crashes = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&crashes);
+    let fs = SimFs::new().watched(move |fs, call| {
+        for turn in 0..20 {
+            let disk = fs.disk().crash(call as u64 * 20 + turn);
+            let (_db, docs) = open(Arc::new(SimFs::on(disk)), Durability::Synced).unwrap();
+            assert_eq!(docs.count(), 0);
+            *count.lock().unwrap() += 1;
+        }
+    });
+    open(Arc::new(fs), Durability::Synced).unwrap();
+    assert!(*crashes.lock().unwrap() > 200);
+}
+
+#[test]
+fn buffered_writes_survive_the_death_of_the_process_at_every_call() {
+    let progress = Arc::new(Mutex::new((Model::new(), Model::new())));
+    let watched = Arc::clone(&progress);
+    let fs = SimFs::new().watched(move |fs, _| {
+        let (before, begun) = &*watched.lock().unwrap();
+        let (_db, docs) =
+            open(Arc::new(SimFs::on(fs.disk().killed())), Durability::Buffered).unwrap();
+        let found = content(&docs);
+        assert!(found == *before || found == *begun);
+    });
+    let (db, docs) = open(Arc::new(fs), Durability::Buffered).unwrap();
+    for (stamp, (op, model)) in workload(31, 80).into_iter().enumerate() {
+        progress.lock().unwrap().1.clone_from(&model);
+        op.run(&db, &docs, stamp as u64).unwrap();
+        progress.lock().unwrap().0 = model;
+    }
+}
