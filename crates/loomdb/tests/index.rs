@@ -98,7 +98,7 @@ fn a_large_batch_bypasses_the_tail() {
     index.add(&part(&vectors, 100..1_500)).unwrap();
     let info = index.info();
     assert_eq!((info.graph_rows, info.tail_rows), (1_500, 0));
-    assert_eq!(info.strategy.as_deref(), Some("all_pairs"));
+    assert_eq!(info.strategy.as_deref(), Some("partition"));
     assert!(found_share(&index, &vectors, (0..1_500).step_by(5)) > 0.98);
 }
 

@@ -38,7 +38,8 @@ pub(super) struct Chosen {
     pub node: u32,
     pub level: u8,
     pub links: Vec<Candidate>,
-    /// A node before it with an equal row: then it is the only link, and level 0 finds a better one.
+    /// A node before it with an equal row: then it is the only link, until level 0 finds a better
+    /// one.
     pub copy_of: Option<u32>,
 }
 
