@@ -10,7 +10,7 @@ from peers.cases import load_cases
 from peers.hnswlib_peer import HnswlibPeer
 from peers.ladder import load_ladder, plot_ladder
 from peers.loomdb_peer import LoomdbPeer
-from peers.report import load_results, report
+from peers.report import load_results, report, with_report
 from peers.run import BENCH, Settings, run_cases, shown
 
 
@@ -42,7 +42,7 @@ def add_run(parser):
 
 def add_report(parser):
     parser.add_argument("--results", type=absolute, default=BENCH / "results")
-    parser.add_argument("--out", type=absolute, help="the Markdown file (default: print it)")
+    parser.add_argument("--out", type=absolute, help="the page that has a place for it (default: print it)")
     parser.set_defaults(action=write_report)
 
 
@@ -93,8 +93,8 @@ def run(options):
 def write_report(options):
     text = report(existing_results(options.results))
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, encoding="utf-8")
+        page = options.out.read_text(encoding="utf-8")
+        options.out.write_text(with_report(page, text), encoding="utf-8")
     else:
         print(text, end="")
 

@@ -7,6 +7,9 @@ from peers.compare import RECALLS, REFERENCE, SUBJECT
 
 ABSENT = "-"
 
+# The place of the report in a page.
+BEGIN, END = "<!-- report -->", "<!-- end of report -->"
+
 
 def load_results(directory):
     results = [json.loads(path.read_text(encoding="utf-8")) for path in directory.glob("*.json")]
@@ -15,6 +18,15 @@ def load_results(directory):
 
 def report(results):
     return "\n\n".join([conditions(results), table(results), summary(results), NOTES]) + "\n"
+
+
+def with_report(page, text):
+    """The page with the report between its marks, in place of the one that was there."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no {BEGIN} and {END} to put the report between")
+    return f"{before}{BEGIN}\n{text}{END}{after}"
 
 
 def conditions(results):

@@ -5,13 +5,24 @@ from pathlib import Path
 
 from peers import plots
 from peers.compare import result_of
-from peers.report import load_results, report, row, summary
+from peers.report import BEGIN, END, load_results, report, row, summary, with_report
 from tests.samples import RECALLS, complete, sample_case, sample_run
 
 
 def sample_result(loomdb, **changes):
     runs = {"hnswlib": [sample_run(1.0, fastest=10_000.0)], "loomdb": [loomdb]}
     return complete(result_of(sample_case(**changes), runs))
+
+
+class PageTest(unittest.TestCase):
+    def test_the_report_replaces_the_one_before(self):
+        page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+        self.assertEqual(with_report(page, "new\n"), f"before\n{BEGIN}\nnew\n{END}\nafter\n")
+
+    def test_a_page_without_a_place_is_refused(self):
+        for page in ["", BEGIN, f"{END} {BEGIN}"]:
+            with self.assertRaises(ValueError):
+                with_report(page, "new\n")
 
 
 class RowTest(unittest.TestCase):

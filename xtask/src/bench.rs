@@ -23,7 +23,7 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Measurement {
-    /// Compares loomdb with other libraries and writes docs/benchmarks-table.md
+    /// Compares loomdb with other libraries and writes the table of docs/benchmarks.md
     Peers(PeersArguments),
 }
 
@@ -124,7 +124,7 @@ fn measure(
 
 fn report(root: &Path, python: &Path) -> Command {
     let mut command = harness(root, python);
-    command.args(["-m", "peers", "report", "--out", "../docs/benchmarks-table.md"]);
+    command.args(["-m", "peers", "report", "--out", "../docs/benchmarks.md"]);
     command
 }
 

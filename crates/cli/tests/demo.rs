@@ -7,7 +7,7 @@ use serde_json::Value;
 
 fn assert_sane(report: &Value) {
     assert_eq!(report["import"]["rows"], 5_000);
-    assert_eq!(report["import"]["strategy"], "all_pairs");
+    assert_eq!(report["import"]["strategy"], "partition");
     let examples = report["examples"].as_array().unwrap();
     assert_eq!(examples.len(), 5);
     let nearest = examples[0]["neighbors"][0]["text"].as_str().unwrap();
@@ -20,7 +20,7 @@ fn assert_sane(report: &Value) {
     assert_eq!(rows, [1_500, 5_000]);
     for size in sizes {
         assert_eq!(size["one_by_one"]["strategy"], "insert");
-        assert_eq!(size["batch"]["strategy"], "all_pairs");
+        assert_eq!(size["batch"]["strategy"], "partition");
         for way in ["one_by_one", "batch"] {
             let recall = size[way]["recall_at_10"].as_f64().unwrap();
             assert!((0.95..=1.0).contains(&recall), "{way}: recall {recall}");

@@ -66,7 +66,7 @@ fn a_graph_answers_nearly_as_the_exact_search_does() {
     sandbox.npy("rows.npy", DIM, &rows);
     sandbox.npy("queries.npy", DIM, &queries);
     let report = sandbox.json("import rows.npy a.loom --threads 1 --m 12 --ef-construction 100");
-    assert_eq!(report["strategy"], "all_pairs");
+    assert_eq!(report["strategy"], "partition");
     let report = sandbox.json("search a.loom --query-file queries.npy --exact");
     let found = sandbox.json("search a.loom --query-file queries.npy");
     let oracle = Oracle::new(Metric::Cosine, DIM, &rows);
