@@ -42,7 +42,9 @@ def add_run(parser):
 
 def add_report(parser):
     parser.add_argument("--results", type=absolute, default=BENCH / "results")
-    parser.add_argument("--out", type=absolute, help="the page that has a place for it (default: print it)")
+    parser.add_argument(
+        "--out", type=absolute, help="the page that has a place for it (default: print it)"
+    )
     parser.set_defaults(action=write_report)
 
 

@@ -298,3 +298,80 @@ impl Reach {
         self.sum / self.rows.max(1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use loomdb_testkit::generate;
+
+    use super::{CodeColumns, CodeWork, Codes};
+    use crate::space::Space;
+    use crate::{Metric, Vectors, scan};
+
+    const ROWS: usize = 300;
+    const DIM: usize = 50;
+    const KEEP: usize = 8;
+
+    /// The share of the nearest of each row that codes find, or nothing when they give up or are
+    /// of no use on this processor.
+    fn found_share(metric: Metric, values: &[f32]) -> Option<f64> {
+        let space = Space::new(metric, Vectors::from_flat(DIM, values).unwrap()).unwrap();
+        let codes = Codes::of(&space)?;
+        let nodes: Vec<u32> = (0..space.len() as u32).collect();
+        let (mut columns, mut work) = (CodeColumns::default(), CodeWork::default());
+        columns.fill(&codes, &nodes);
+        if !columns.nearest((&space, &codes), &nodes, KEEP, &mut work) {
+            return None;
+        }
+        let mut found = 0;
+        work.give(KEEP, |row, near| {
+            let query = space.query_of(row as u32);
+            let exact = scan::nearest(&space, &query, nodes.iter().copied(), KEEP + 1);
+            assert!(near.len() == KEEP && near.iter().all(|near| near.node() != row as u32));
+            let is_exact = |node| exact.iter().any(|exact| exact.node() == node);
+            found += near.iter().filter(|near| is_exact(near.node())).count();
+        });
+        Some(found as f64 / (ROWS * KEEP) as f64)
+    }
+
+    fn is_used() -> bool {
+        crate::kernels::Kernels::detect().multiplies_bytes()
+    }
+
+    #[test]
+    fn codes_find_nearly_what_values_find() {
+        for metric in [Metric::L2, Metric::Cosine] {
+            for values in [generate::uniform(1, ROWS, DIM), generate::mixture(2, ROWS, DIM)] {
+                let share = found_share(metric, &values);
+                assert_eq!(share.is_some(), is_used(), "{metric}");
+                assert!(share.is_none_or(|share| share > 0.96), "{metric}: {share:?}");
+            }
+        }
+    }
+
+    /// One step for both sets is far wider than either of them.
+    #[test]
+    fn codes_give_up_where_they_are_too_coarse() {
+        assert_eq!(found_share(Metric::L2, &generate::two_far_sets(3, ROWS, DIM)), None);
+    }
+
+    /// The last row lies outside of the sample that the range was taken from.
+    #[test]
+    fn a_row_out_of_range_is_compared_by_its_values() {
+        let rows = 2 * super::SAMPLE_ROWS;
+        let mut values = generate::uniform(4, rows, DIM);
+        values[(rows - 1) * DIM..].iter_mut().for_each(|value| *value += 50.0);
+        let space = Space::new(Metric::L2, Vectors::from_flat(DIM, &values).unwrap()).unwrap();
+        let Some(codes) = Codes::of(&space) else { return assert!(!is_used()) };
+        let nodes: Vec<u32> = (rows as u32 - 300..rows as u32).collect();
+        let (mut columns, mut work) = (CodeColumns::default(), CodeWork::default());
+        columns.fill(&codes, &nodes);
+        assert!(columns.nearest((&space, &codes), &nodes, KEEP, &mut work));
+        work.give(KEEP, |row, near| {
+            if row == nodes.len() - 1 {
+                let query = space.query_of(nodes[row]);
+                let exact = scan::nearest(&space, &query, nodes.iter().copied(), KEEP + 1);
+                assert_eq!(near, &exact[1..]);
+            }
+        });
+    }
+}
