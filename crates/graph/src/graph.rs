@@ -188,6 +188,7 @@ impl Graph {
     ///
     /// # Errors
     /// As [`Self::search`].
+    #[allow(clippy::too_many_arguments, reason = "those of `search`, and what is allowed")]
     pub fn search_allowed(
         &self,
         query: &[f32],

@@ -137,7 +137,8 @@ fn k_points_come_back_whenever_k_match() {
             assert!(strategies.contains(&used), "{used:?} is not tried: {strategies:?}");
         }
         // Two of three around the query are gone, and all of one end of the tail.
-        let gone = |row: usize| ranked.near[row] < 900 && row % 3 != 0 || row >= ROWS + 60;
+        let gone =
+            |row: usize| ranked.near[row] < 900 && !row.is_multiple_of(3) || row >= ROWS + 60;
         let ids: Vec<u64> =
             (0..ROWS + TAIL).filter(|row| gone(*row)).map(|row| row as u64).collect();
         assert_eq!(ranked.docs.delete(&Ids::from(ids.clone())).unwrap(), ids.len());
@@ -160,7 +161,8 @@ fn a_search_tells_how_it_went() {
     let few = explain(Filter::lt("any", 31));
     assert_eq!((few.strategy, few.matches, few.selectivity), (SearchStrategy::Scan, 31, 0.01));
     assert_eq!((few.beams.len(), few.distance_computations), (0, 31));
-    let around = explain(Filter::lt("near", 500));
+    let around = ranked.docs.search(query).ef_search(20).filter(Filter::lt("near", 700));
+    let around = around.explain().unwrap();
     assert_eq!(around.strategy, SearchStrategy::WideWalk, "{around:?}");
     // The first walk finds nothing that matches, so wider ones and at last a scan follow.
     let far = explain(Filter::gte("near", 1_600));

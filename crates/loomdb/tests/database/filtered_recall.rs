@@ -25,6 +25,9 @@ const FLOOR: f64 = 0.95;
 /// The share of the points that match, in percent.
 const SELECTIVITIES: [f64; 7] = [50.0, 20.0, 10.0, 5.0, 1.0, 0.1, 0.01];
 
+/// Whether a row matches.
+type IsMatch<'a> = &'a dyn Fn(usize) -> bool;
+
 /// A collection, and the queries around its first query.
 struct Measured {
     docs: Collection,
@@ -73,11 +76,7 @@ fn measured(metric: Metric, m: usize, (rows, queries): (DataSet, DataSet)) -> Me
 
 impl Measured {
     /// The mean recall of the queries, and how they were answered.
-    fn recall(
-        &self,
-        filter: &Filter,
-        is_match: &dyn Fn(usize) -> bool,
-    ) -> (f64, Vec<SearchStrategy>) {
+    fn recall(&self, filter: &Filter, is_match: IsMatch<'_>) -> (f64, Vec<SearchStrategy>) {
         let rows: Vec<u32> =
             (0..self.rows.len() as u32).filter(|row| is_match(*row as usize)).collect();
         let k = K.min(rows.len());
@@ -106,7 +105,7 @@ impl Measured {
         let rows = self.rows.len() as i64;
         for percent in SELECTIVITIES {
             let count = ((rows as f64 * percent / 100.0) as i64).max(1);
-            let cases: [(&str, Filter, &dyn Fn(usize) -> bool); 3] = [
+            let cases: [(&str, Filter, IsMatch<'_>); 3] = [
                 ("around", Filter::lt("near", count), &|row| self.near[row] < count),
                 ("far", Filter::gte("near", rows - count), &|row| self.near[row] >= rows - count),
                 ("anywhere", Filter::lt("any", count), &|row| self.any[row] < count),

@@ -183,12 +183,12 @@ fn check_search(docs: &Collection, model: &Model, seed: u64) {
     let mut random = Random::new(seed);
     let query: Vec<f32> = (0..DIM).map(|_| random.signed()).collect();
     let k = 1 + random.below(12);
-    check_hits(docs.search(&query).k(k), (&query, k), model);
+    check_hits(&docs.search(&query).k(k), (&query, k), model);
 }
 
 /// Whether counts and searches with a filter agree with the points of the model that match.
 fn check_filtered(docs: &Collection, model: &Model, seed: u64) {
-    let mut random = Random::new(seed ^ 0xF117E5);
+    let mut random = Random::new(seed ^ 0x00F1_17E5);
     let condition = Condition::draw(&mut random);
     let filter = condition.filter();
     let matching = |(_, (_, metadata)): &(&u64, &(Vec<f32>, Metadata))| condition.matches(metadata);
@@ -208,11 +208,11 @@ fn check_filtered(docs: &Collection, model: &Model, seed: u64) {
     assert_eq!(count, expected, "{condition:?}");
     let query: Vec<f32> = (0..DIM).map(|_| random.signed()).collect();
     let k = 1 + random.below(12);
-    check_hits(docs.search(&query).k(k).filter(filter), (&query, k), &matching);
+    check_hits(&docs.search(&query).k(k).filter(filter), (&query, k), &matching);
 }
 
 /// Checks a search whose answer is to come from the points of `model`.
-fn check_hits(search: Search<'_>, (query, k): (&[f32], usize), model: &Model) {
+fn check_hits(search: &Search<'_>, (query, k): (&[f32], usize), model: &Model) {
     let values: Vec<f32> = model.values().flat_map(|(vector, _)| vector.clone()).collect();
     let exact = Oracle::new(OracleMetric::L2, DIM, &values).exact_neighbors(query, k);
     for is_exact in [true, false] {
