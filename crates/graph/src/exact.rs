@@ -97,6 +97,32 @@ impl Flat {
         Ok(reported(self.space.metric(), &self.nearest(&query, k)))
     }
 
+    /// The `k` nearest of some rows, nearest first, ties in the order of `rows`; fewer only when
+    /// there are fewer. Nothing is computed for other rows.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn search_among(
+        &self,
+        query: &[f32],
+        k: usize,
+        rows: &[u32],
+    ) -> Result<Vec<Neighbor>, Error> {
+        check_search(k, k)?;
+        let query = self.space.query(query)?;
+        let keep = k.min(rows.len()).max(1);
+        let near = scan::nearest(&self.space, &query, rows.iter().copied(), keep);
+        let mut near = reported(self.space.metric(), &near);
+        for neighbor in &mut near {
+            // The scan calls rows by their places.
+            neighbor.node = rows[neighbor.node as usize];
+        }
+        Ok(near)
+    }
+
     fn nearest(&self, query: &Query<'_>, k: usize) -> Vec<Candidate> {
         let nodes = 0..self.len() as u32;
         scan::nearest(&self.space, query, nodes, k.min(self.len()).max(1))

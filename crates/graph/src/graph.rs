@@ -180,6 +180,31 @@ impl Graph {
         Ok(reported(self.metric(), &scratch.found[..k.min(scratch.found.len())]))
     }
 
+    /// The nearest allowed nodes, at most `k`, nearest first, ties by node. The walk goes through
+    /// all nodes, and the answer is what is allowed of the `ef_search` nearest that it finds. So
+    /// `k` nodes are as good an answer as that of [`Self::search`], and fewer say that the beam
+    /// was too narrow: a node beyond it would be a guess, since a nearer one may never have been
+    /// seen.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    #[allow(clippy::too_many_arguments, reason = "those of `search`, and what is allowed")]
+    pub fn search_allowed(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef_search: usize,
+        is_allowed: impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Neighbor>, Error> {
+        check_search(k, ef_search)?;
+        let query = self.space.query(query)?;
+        self.search_level_0(&query, ef_search.max(k), scratch);
+        let found = scratch.found.iter().filter(|found| is_allowed(found.node()));
+        let found: Vec<Candidate> = found.take(k).copied().collect();
+        Ok(reported(self.metric(), &found))
+    }
+
     /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
     ///
     /// # Errors

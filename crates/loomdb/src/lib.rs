@@ -21,8 +21,8 @@ pub mod storage;
 mod suggest;
 
 pub use collection::{
-    Batch, Collection, CollectionInfo, FieldType, Hit, IdType, Metadata, Page, Point, Schema,
-    Search, Snapshot,
+    Batch, Collection, CollectionInfo, Explanation, FieldType, Hit, IdType, Metadata, Page, Point,
+    Schema, Search, SearchStrategy, Snapshot,
 };
 pub use database::{Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};

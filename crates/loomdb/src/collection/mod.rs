@@ -4,6 +4,7 @@
 //! `compact` makes room. A version of a collection is a few shared tables and a bitmap ([`state`]),
 //! so that readers keep theirs while the one writer makes the next.
 
+mod allowed;
 mod batch;
 mod change;
 mod fields;
@@ -12,6 +13,7 @@ mod persist;
 mod places;
 mod rows;
 mod search;
+mod search_plan;
 mod snapshot;
 mod state;
 
@@ -27,13 +29,14 @@ use loomdb_graph::{MAX_DIM, Metric, Vectors};
 
 use crate::database::Shared;
 use crate::limits::MAX_METADATA_BYTES;
-use crate::{Error, ErrorKind, Id, Ids, Result};
+use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
 pub use batch::Batch;
 pub(crate) use change::Change;
 pub use fields::FieldType;
 pub use metadata::Metadata;
 pub(crate) use persist::Saved;
-pub use search::{Hit, Search};
+pub use search::{Explanation, Hit, Search};
+pub use search_plan::SearchStrategy;
 pub use snapshot::{CollectionInfo, Page, Point, Snapshot};
 pub use state::IdType;
 pub(crate) use state::{Making, Plan, State};
@@ -246,6 +249,24 @@ impl Collection {
         Ok(deleted as usize)
     }
 
+    /// Deletes the points that match a filter, all in one batch, and returns how many there were.
+    ///
+    /// # Errors
+    /// `InvalidFilter` for a field that is unknown or compared with a value of another type;
+    /// `StorageFull`, `Io`, `Poisoned`. After any of them none are deleted.
+    pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
+        let deleted = self.shared.write(&self.inner, &mut |state| {
+            let rows = state.rows_matching(filter)?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let ids = fields::Fields::default();
+            let ids = ids.schema(state.id_type.unwrap_or(IdType::Integer).data_type());
+            Ok(Some(Change::Delete { table: state.rows.select(&rows, &ids)? }))
+        })?;
+        Ok(deleted as usize)
+    }
+
     /// A version to read, which stays as it is.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(self.inner.state.load_full())
@@ -269,6 +290,14 @@ impl Collection {
     /// The number of points.
     pub fn count(&self) -> usize {
         self.snapshot().len()
+    }
+
+    /// The number of points that match a filter.
+    ///
+    /// # Errors
+    /// As [`Snapshot::count_matching`].
+    pub fn count_matching(&self, filter: &Filter) -> Result<usize> {
+        self.snapshot().count_matching(filter)
     }
 
     /// The state and the cost of the collection; walks through the whole graph.

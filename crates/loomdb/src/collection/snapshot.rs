@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::allowed::Allowed;
 use super::fields::FieldType;
 use super::metadata::{Metadata, to_record};
 use super::search::Search;
 use super::state::{IdType, State};
 use crate::index::{IndexInfo, View};
-use crate::{Id, Ids};
+use crate::{Filter, Id, Ids, Result};
 
 /// A consistent version of a collection: what is written later is not in it.
 #[derive(Clone, Debug)]
@@ -74,6 +75,14 @@ impl Snapshot {
         self.len() == 0
     }
 
+    /// The number of points that match a filter.
+    ///
+    /// # Errors
+    /// `InvalidFilter` for a field that is unknown or compared with a value of another type.
+    pub fn count_matching(&self, filter: &Filter) -> Result<usize> {
+        Ok(Allowed::new(&self.state, Some(filter))?.count())
+    }
+
     /// Whether there is a point of this id.
     pub fn contains(&self, id: &Id) -> bool {
         self.state.find(id).is_some()
@@ -90,7 +99,7 @@ impl Snapshot {
     pub fn scan(&self, from: usize, limit: usize) -> Page {
         let mut points = Vec::new();
         for row in from..self.state.rows.len() {
-            if !self.is_visible(row) {
+            if !self.state.is_visible(row) {
                 continue;
             }
             if points.len() == limit {
@@ -104,11 +113,6 @@ impl Snapshot {
     /// The nearest points to a query; see [`Search`].
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
         Search::new(std::borrow::Cow::Borrowed(self), query)
-    }
-
-    /// Whether a row is a point of this version.
-    pub(super) fn is_visible(&self, row: usize) -> bool {
-        row < self.state.rows.len() && !self.state.deleted.contains(row as u32)
     }
 
     /// The vector of a row.

@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::storage::{self, SaveOptions};
 pub use plan::flat_limit;
 use plan::{MAX_TAIL_LIMITS, Placement};
+pub(crate) use state::sort_hits;
 use state::{Scratches, State};
 pub(crate) use view::View;
 

@@ -88,15 +88,13 @@ impl State {
     }
 
     /// The `k` nearest of both, ties by point.
-    fn merged(&self, near: &[Neighbor], in_tail: &[Neighbor], k: usize) -> Vec<Hit> {
+    pub(super) fn merged(&self, near: &[Neighbor], in_tail: &[Neighbor], k: usize) -> Vec<Hit> {
         let graph_len = self.graph_len();
         let of_graph = near.iter().map(|near| (self.point(near.node), near.distance));
         let of_tail = in_tail.iter().map(|near| (graph_len + near.node as usize, near.distance));
         let mut hits: Vec<Hit> =
             of_graph.chain(of_tail).map(|(point, distance)| Hit { point, distance }).collect();
-        hits.sort_unstable_by(|left, right| {
-            left.distance.total_cmp(&right.distance).then(left.point.cmp(&right.point))
-        });
+        sort_hits(&mut hits);
         hits.truncate(k);
         hits
     }
@@ -106,10 +104,14 @@ impl State {
         self.points.get(node as usize).map_or(node as usize, |point| *point as usize)
     }
 
+    /// The node of a point of the graph.
+    pub(super) fn node(&self, point: u32) -> u32 {
+        self.nodes.get(point as usize).map_or(point, |node| *node)
+    }
+
     /// The vector of a point, as it was given.
     pub(super) fn vector(&self, point: usize) -> &[f32] {
-        let node = self.nodes.get(point).map_or(point, |node| *node as usize);
-        self.vector_in_file_order(node)
+        self.vector_in_file_order(self.node(point as u32) as usize)
     }
 
     /// The vector at a row of the file: the nodes of the graph, then the tail.
@@ -136,6 +138,13 @@ impl State {
         let rows: Vec<u32> = points().map(|point| point as u32).collect();
         Ok(Cow::Owned(ids.select(&rows)))
     }
+}
+
+/// Nearest first, ties by point.
+pub(crate) fn sort_hits(hits: &mut [Hit]) {
+    hits.sort_unstable_by(|left, right| {
+        left.distance.total_cmp(&right.distance).then(left.point.cmp(&right.point))
+    });
 }
 
 /// The places of the values of a permutation.

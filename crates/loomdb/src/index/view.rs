@@ -62,22 +62,48 @@ fn linked(
 }
 
 impl View {
-    /// The number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.state.len()
-    }
-
     /// The vector of a row, as it was given.
     pub(crate) fn vector(&self, row: usize) -> &[f32] {
         self.state.vector(row)
     }
 
-    /// The nearest rows, as by [`Index::search`].
-    pub(crate) fn search(&self, query: &[f32], k: usize, ef_search: usize) -> Result<Vec<Hit>> {
+    /// The nearest allowed rows of the graph, as far as they are among the `ef_search` nearest
+    /// that a walk finds, with the number of distances computed.
+    pub(crate) fn walk(
+        &self,
+        query: &[f32],
+        (k, ef_search): (usize, usize),
+        is_allowed: impl Fn(usize) -> bool,
+    ) -> Result<(Vec<Hit>, u64)> {
+        let Some(graph) = &self.state.graph else { return Ok((Vec::new(), 0)) };
         let mut scratch = self.shared.scratches.take();
-        let found = self.state.search(query, k, ef_search, &mut scratch);
+        let before = scratch.distance_computations();
+        let is_allowed = |node| is_allowed(self.state.point(node));
+        let found = graph.search_allowed(query, k, ef_search, is_allowed, &mut scratch);
+        let computed = scratch.distance_computations() - before;
         self.shared.scratches.give_back(scratch);
-        found
+        Ok((self.state.merged(&found?, &[], k), computed))
+    }
+
+    /// The nearest of some rows, which are in ascending order, from all their distances.
+    pub(crate) fn scan(&self, query: &[f32], k: usize, rows: &[u32]) -> Result<Vec<Hit>> {
+        let graph_len = self.graph_len() as u32;
+        let (of_graph, of_tail) = rows.split_at(rows.partition_point(|row| *row < graph_len));
+        let of_tail: Vec<u32> = of_tail.iter().map(|row| row - graph_len).collect();
+        let in_tail = self.state.tail.search_among(query, k, &of_tail)?;
+        let near = match &self.state.graph {
+            Some(graph) if !of_graph.is_empty() => {
+                let nodes: Vec<u32> = of_graph.iter().map(|row| self.state.node(*row)).collect();
+                graph.flat().search_among(query, k, &nodes)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(self.state.merged(&near, &in_tail, k))
+    }
+
+    /// Links of a node on the upper levels, which the cost of a walk follows.
+    pub(crate) fn m(&self) -> usize {
+        self.shared.params.m
     }
 
     /// The graph, and the row of each of its first nodes; the others have the numbers of theirs.

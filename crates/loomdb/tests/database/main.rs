@@ -1,7 +1,10 @@
 //! The promises of the database, each with a file of its own that tells its story.
 
+mod condition;
 mod crash;
 mod damage;
+mod filtered;
+mod filtered_recall;
 mod interface;
 mod io_errors;
 mod model;

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use loomdb::index::IndexParams;
 use loomdb::storage::FileSystem;
 use loomdb::{
-    Batch, Collection, Database, Durability, Id, Ids, Metadata, OpenOptions, Point, Result, Schema,
+    Batch, Collection, Database, Durability, ErrorKind, Id, Ids, Metadata, OpenOptions, Point,
+    Result, Schema, Search,
 };
 use loomdb_graph::{Metric, Vectors};
 use loomdb_testkit::{Metric as OracleMetric, Oracle, Random};
 use serde_json::json;
+
+use crate::condition::Condition;
 
 pub const DIM: usize = 3;
 pub const NAME: &str = "docs";
@@ -27,6 +30,8 @@ pub enum Op {
     Upsert(Vec<u64>),
     Update(Vec<u64>),
     Delete(Vec<u64>),
+    /// Every point that was written by the operations from the first number up to the second.
+    DeleteWritten(u64, u64),
     Sync,
     Commit,
     Compact,
@@ -58,7 +63,11 @@ impl Op {
             0..6 => Self::Add(ids),
             6..11 => Self::Upsert(ids),
             11..13 => Self::Update(ids),
-            13..17 => Self::Delete(ids),
+            13..16 => Self::Delete(ids),
+            16 => {
+                let from = random.below(120) as u64;
+                Self::DeleteWritten(from, from + 1 + random.below(9) as u64)
+            }
             17 => Self::Sync,
             18 => Self::Commit,
             _ => Self::Compact,
@@ -85,6 +94,10 @@ impl Op {
             Self::Delete(ids) => ids.iter().for_each(|id| {
                 next.remove(id);
             }),
+            Self::DeleteWritten(from, to) => {
+                let condition = Condition::Stamp(*from, *to);
+                next.retain(|_, (_, metadata)| !condition.matches(metadata));
+            }
             Self::Sync | Self::Commit | Self::Compact => {}
         }
         Some(next)
@@ -105,6 +118,9 @@ impl Op {
                 docs.update_records(&Ids::from(ids.clone()), &records)
             }
             Self::Delete(ids) => docs.delete(&Ids::from(ids.clone())).map(drop),
+            Self::DeleteWritten(from, to) => {
+                docs.delete_matching(&Condition::Stamp(*from, *to).filter()).map(drop)
+            }
             Self::Sync => db.sync(),
             Self::Commit => db.commit(),
             Self::Compact => docs.compact(),
@@ -160,23 +176,54 @@ pub fn check(docs: &Collection, model: &Model, seed: u64) {
         assert_eq!(found.as_ref(), model.get(id), "the id {id}");
     }
     check_search(docs, model, seed);
+    check_filtered(docs, model, seed);
 }
 
 fn check_search(docs: &Collection, model: &Model, seed: u64) {
     let mut random = Random::new(seed);
     let query: Vec<f32> = (0..DIM).map(|_| random.signed()).collect();
     let k = 1 + random.below(12);
+    check_hits(&docs.search(&query).k(k), (&query, k), model);
+}
+
+/// Whether counts and searches with a filter agree with the points of the model that match.
+fn check_filtered(docs: &Collection, model: &Model, seed: u64) {
+    let mut random = Random::new(seed ^ 0x00F1_17E5);
+    let condition = Condition::draw(&mut random);
+    let filter = condition.filter();
+    let matching = |(_, (_, metadata)): &(&u64, &(Vec<f32>, Metadata))| condition.matches(metadata);
+    let matching: Model =
+        model.iter().filter(matching).map(|(id, point)| (*id, point.clone())).collect();
+    let count = match docs.count_matching(&filter) {
+        Ok(count) => count,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::InvalidFilter, "{error}");
+            let has = |name: &&str| model.values().any(|(_, own)| own.contains_key(*name));
+            assert!(!condition.fields().iter().all(has), "all fields are there: {error}");
+            return;
+        }
+    };
+    // A collection that never had a field knows none, so nothing matches.
+    let expected = if model.is_empty() { 0 } else { matching.len() };
+    assert_eq!(count, expected, "{condition:?}");
+    let query: Vec<f32> = (0..DIM).map(|_| random.signed()).collect();
+    let k = 1 + random.below(12);
+    check_hits(&docs.search(&query).k(k).filter(filter), (&query, k), &matching);
+}
+
+/// Checks a search whose answer is to come from the points of `model`.
+fn check_hits(search: &Search<'_>, (query, k): (&[f32], usize), model: &Model) {
     let values: Vec<f32> = model.values().flat_map(|(vector, _)| vector.clone()).collect();
-    let exact = Oracle::new(OracleMetric::L2, DIM, &values).exact_neighbors(&query, k);
+    let exact = Oracle::new(OracleMetric::L2, DIM, &values).exact_neighbors(query, k);
     for is_exact in [true, false] {
-        let search = docs.search(&query).k(k).ef_search(100).with_vectors();
+        let search = search.clone().ef_search(100).with_vectors();
         let hits = if is_exact { search.exact() } else { search }.run().unwrap();
         assert_eq!(hits.len(), k.min(model.len()), "k results when there are k");
         for (hit, near) in hits.iter().zip(&exact) {
             let Id::Integer(id) = hit.id else { panic!("the id {} is a text", hit.id) };
             let (vector, metadata) = &model[&id];
             assert_eq!((hit.vector.as_ref(), &hit.metadata), (Some(vector), metadata));
-            let true_distance = OracleMetric::L2.distance(&query, vector);
+            let true_distance = OracleMetric::L2.distance(query, vector);
             assert!((f64::from(hit.distance) - true_distance).abs() < 1e-4);
             // The graph of so few rows, with so wide a beam, finds all.
             assert!((f64::from(hit.distance) - near.distance).abs() < 1e-4, "{hit:?} {near:?}");
