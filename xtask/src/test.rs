@@ -20,7 +20,7 @@ pub fn run(root: &Path) -> Result<()> {
     steps.measure("tidy", "the rules of this repository", || tidy::run(root))?;
     let lints = "clippy --workspace --all-targets -- -D warnings";
     steps.command("lints", &mut cargo(root, lints))?;
-    steps.tests("tests", &mut cargo(root, "test --workspace --release"))?;
+    steps.tests("tests", &mut cargo(root, "test --workspace --profile checked"))?;
     steps.command("documentation", &mut documentation(root))?;
     python_tests(&mut steps, root)?;
     println!("{}", steps.summary("test"));
