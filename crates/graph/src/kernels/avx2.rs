@@ -4,9 +4,13 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    __m256, _CMP_LT_OQ, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps,
-    _mm256_add_ps, _mm256_castps256_ps128, _mm256_cmp_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_movemask_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps,
+    __m256, __m256i, _CMP_LT_OQ, _mm_add_epi32, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32,
+    _mm_extract_epi32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_abs_epi8, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_si128, _mm256_cmp_ps,
+    _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_movemask_ps, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_sign_epi8, _mm256_sub_ps,
 };
 
 use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
@@ -14,6 +18,7 @@ use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
 const LANES: usize = 8;
+const BYTES: usize = 32;
 /// Sums that are kept apart so that additions need not wait for each other.
 const SUMS: usize = 4;
 
@@ -68,6 +73,22 @@ impl Avx2 {
         out: &mut [f32],
     ) {
         with_proof!(dot_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes(self, left: &[i8], right: &[i8]) -> i32 {
+        with_proof!(dot_bytes(left, right))
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes_many(
+        self,
+        query: &[i8],
+        rows: &Blocks<i8>,
+        nodes: &[u32],
+        out: &mut [i32],
+    ) {
+        with_proof!(dot_bytes_many(query, rows, nodes, out));
     }
 
     #[inline]
@@ -174,6 +195,79 @@ fn load(values: &[f32]) -> __m256 {
     debug_assert!(values.len() >= LANES);
     // SAFETY: every caller passes at least eight values; the load needs no alignment.
     unsafe { _mm256_loadu_ps(values.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
+    let (lefts, left) = left.as_chunks::<BYTES>();
+    let (rights, right) = right.as_chunks::<BYTES>();
+    let mut sum = _mm256_setzero_si256();
+    for (left, right) in lefts.iter().zip(rights) {
+        sum = add_products(sum, load_bytes(left), load_bytes(right));
+    }
+    let [sum, ..] = reduce_integers([sum, sum, sum, sum]);
+    sum + scalar::dot_bytes(left, right)
+}
+
+/// Several rows at a time: a row of bytes is so short that adding up the lanes of each alone would
+/// take as long as the products.
+#[target_feature(enable = "avx2,fma")]
+fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+    let (groups, rest) = nodes.as_chunks::<SUMS>();
+    let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
+    let (queries, query_rest) = query.as_chunks::<BYTES>();
+    for (nodes, out) in groups.iter().zip(outs) {
+        let rows = nodes.map(|node| rows.row(node as usize).as_chunks::<BYTES>());
+        let mut sums = [_mm256_setzero_si256(); SUMS];
+        for (index, query) in queries.iter().enumerate() {
+            let query = load_bytes(query);
+            for (sum, (row, _)) in sums.iter_mut().zip(&rows) {
+                *sum = add_products(*sum, query, load_bytes(&row[index]));
+            }
+        }
+        *out = reduce_integers(sums);
+        if !query_rest.is_empty() {
+            for (out, (_, row_rest)) in out.iter_mut().zip(&rows) {
+                *out += scalar::dot_bytes(query_rest, row_rest);
+            }
+        }
+    }
+    many(query, rows, rest, out_rest, |left, right| dot_bytes(left, right));
+}
+
+/// Adds the products of bytes to the sums of their lanes. The first factor gives its sign to the
+/// second and becomes unsigned, as the multiplication wants it; two products of at most 127 * 127
+/// fit its sixteen bits.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add_products(sum: __m256i, left: __m256i, right: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(left), _mm256_sign_epi8(right, left));
+    _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+/// The sums over the lanes of each register.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn reduce_integers(sums: [__m256i; SUMS]) -> [i32; SUMS] {
+    let pairs = [_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3])];
+    let quads = _mm256_hadd_epi32(pairs[0], pairs[1]);
+    let low = _mm256_castsi256_si128(quads);
+    let wide = _mm_add_epi32(low, _mm256_extracti128_si256::<1>(quads));
+    [
+        _mm_extract_epi32::<0>(wide),
+        _mm_extract_epi32::<1>(wide),
+        _mm_extract_epi32::<2>(wide),
+        _mm_extract_epi32::<3>(wide),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+#[allow(unsafe_code)]
+fn load_bytes(bytes: &[i8; BYTES]) -> __m256i {
+    // SAFETY: the array has as many bytes as the register; the load needs no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2,fma")]

@@ -14,6 +14,7 @@ use std::arch::x86_64::{
     _mm512_storeu_epi32, _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
+use super::avx2::Avx2;
 use super::vnni::Vnni;
 use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
@@ -28,6 +29,8 @@ const SUMS: usize = 4;
 pub(super) struct Avx512 {
     /// Proof that it also multiplies bytes.
     vnni: Option<Vnni>,
+    /// For bytes where it does not.
+    avx2: Avx2,
 }
 
 /// Calls a function of this file that needs the instructions of the proof.
@@ -43,7 +46,8 @@ macro_rules! with_proof {
 
 impl Avx512 {
     pub(super) fn new() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then(|| Self { vnni: Vnni::new() })
+        let avx2 = Avx2::new()?;
+        is_x86_feature_detected!("avx512f").then(|| Self { vnni: Vnni::new(), avx2 })
     }
 
     #[inline]
@@ -76,6 +80,28 @@ impl Avx512 {
         out: &mut [f32],
     ) {
         with_proof!(dot_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes(self, left: &[i8], right: &[i8]) -> i32 {
+        match self.vnni {
+            Some(vnni) => vnni.dot_bytes(left, right),
+            None => self.avx2.dot_bytes(left, right),
+        }
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes_many(
+        self,
+        query: &[i8],
+        rows: &Blocks<i8>,
+        nodes: &[u32],
+        out: &mut [i32],
+    ) {
+        match self.vnni {
+            Some(vnni) => vnni.dot_bytes_many(query, rows, nodes, out),
+            None => self.avx2.dot_bytes_many(query, rows, nodes, out),
+        }
     }
 
     #[inline]

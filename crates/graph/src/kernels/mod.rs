@@ -36,7 +36,7 @@ pub(crate) const COLUMN_LANES: usize = 16;
 /// Bytes of a row that one step of a product of bytes takes.
 pub(crate) const DEPTH_BYTES: usize = 4;
 
-const FLOATS_PER_LINE: usize = 16;
+const LINE_BYTES: usize = 64;
 
 /// The inner loops for the instruction set of this processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,29 @@ impl Kernels {
         dispatch!(self, dot_many(query, rows, nodes, out));
     }
 
+    /// The inner product of two rows of bytes of equal length, exact. No byte is -128.
+    #[inline]
+    #[allow(dead_code, reason = "for walks on codes")]
+    pub(crate) fn dot_bytes(self, left: &[i8], right: &[i8]) -> i32 {
+        debug_assert!(left.len() == right.len() && !left.contains(&i8::MIN));
+        dispatch!(self, dot_bytes(left, right))
+    }
+
+    /// The inner products of `query` with the rows of bytes named by `nodes`, exact. No byte is
+    /// -128, and `out` is as long as `nodes`.
+    #[inline]
+    #[allow(dead_code, reason = "for walks on codes")]
+    pub(crate) fn dot_bytes_many(
+        self,
+        query: &[i8],
+        rows: &Blocks<i8>,
+        nodes: &[u32],
+        out: &mut [i32],
+    ) {
+        debug_assert!(query.len() == rows.stride() && nodes.len() == out.len());
+        dispatch!(self, dot_bytes_many(query, rows, nodes, out));
+    }
+
     /// Finds the entries of a row of a tile that are below the threshold of the row or of their
     /// column.
     #[inline]
@@ -204,8 +227,8 @@ impl Kernels {
 
 /// Asks for the first lines of a row to be brought into the cache.
 #[inline]
-pub(crate) fn prefetch(row: &[f32]) {
-    for line in row.chunks(FLOATS_PER_LINE).take(PREFETCH_LINES) {
+pub(crate) fn prefetch<T>(row: &[T]) {
+    for line in row.chunks(LINE_BYTES / size_of::<T>()).take(PREFETCH_LINES) {
         prefetch_line(line);
     }
 }
@@ -227,12 +250,12 @@ pub(crate) fn prefetch_line<T>(elements: &[T]) {
 /// Applies `distance` to `query` and each named row.
 #[inline(always)]
 #[allow(clippy::inline_always)] // so that it takes on the caller's instruction set
-fn many(
-    query: &[f32],
-    rows: &Blocks<f32>,
+fn many<T: Default, D>(
+    query: &[T],
+    rows: &Blocks<T>,
     nodes: &[u32],
-    out: &mut [f32],
-    distance: impl Fn(&[f32], &[f32]) -> f32,
+    out: &mut [D],
+    distance: impl Fn(&[T], &[T]) -> D,
 ) {
     for (&node, out) in nodes.iter().zip(out) {
         *out = distance(query, rows.row(node as usize));

@@ -4,7 +4,8 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::aarch64::{
-    float32x4_t, vaddq_f32, vaddvq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vsubq_f32,
+    float32x4_t, int8x16_t, vaddq_f32, vaddq_s32, vaddvq_f32, vaddvq_s32, vdupq_n_f32, vdupq_n_s32,
+    vfmaq_f32, vget_low_s8, vld1q_f32, vld1q_s8, vmull_high_s8, vmull_s8, vpadalq_s16, vsubq_f32,
 };
 
 use super::{CODE_ROWS, SHORT_LIST, Scan, Survivors, many, scalar};
@@ -12,6 +13,7 @@ use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
 const LANES: usize = 4;
+const BYTES: usize = 16;
 /// Sums that are kept apart so that additions need not wait for each other.
 const SUMS: usize = 4;
 
@@ -65,6 +67,22 @@ impl Neon {
         out: &mut [f32],
     ) {
         with_proof!(dot_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes(self, left: &[i8], right: &[i8]) -> i32 {
+        with_proof!(dot_bytes(left, right))
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes_many(
+        self,
+        query: &[i8],
+        rows: &Blocks<i8>,
+        nodes: &[u32],
+        out: &mut [i32],
+    ) {
+        with_proof!(dot_bytes_many(query, rows, nodes, out));
     }
 
     /// The plain loop: the compiler makes it wide, as NEON has no masks to gain from.
@@ -159,4 +177,31 @@ fn load(values: &[f32]) -> float32x4_t {
     debug_assert!(values.len() >= LANES);
     // SAFETY: every caller passes at least four values; the load needs no alignment.
     unsafe { vld1q_f32(values.as_ptr()) }
+}
+
+#[target_feature(enable = "neon")]
+fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+    many(query, rows, nodes, out, |left, right| dot_bytes(left, right));
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
+    let (lefts, left) = left.as_chunks::<BYTES>();
+    let (rights, right) = right.as_chunks::<BYTES>();
+    let mut sums = [vdupq_n_s32(0); 2];
+    for (left, right) in lefts.iter().zip(rights) {
+        let (left, right) = (load_bytes(left), load_bytes(right));
+        let low = vmull_s8(vget_low_s8(left), vget_low_s8(right));
+        sums = [vpadalq_s16(sums[0], low), vpadalq_s16(sums[1], vmull_high_s8(left, right))];
+    }
+    vaddvq_s32(vaddq_s32(sums[0], sums[1])) + scalar::dot_bytes(left, right)
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+#[allow(unsafe_code)]
+fn load_bytes(bytes: &[i8; BYTES]) -> int8x16_t {
+    // SAFETY: the array has as many bytes as the register; the load needs no alignment.
+    unsafe { vld1q_s8(bytes.as_ptr()) }
 }

@@ -20,6 +20,14 @@ pub(super) fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &m
     many(query, rows, nodes, out, dot);
 }
 
+pub(super) fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
+    left.iter().zip(right).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+pub(super) fn dot_bytes_many(q: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+    many(q, rows, nodes, out, dot_bytes);
+}
+
 pub(super) fn scan(scan: &Scan<'_>, survivors: &mut Survivors) {
     scan_from(scan, 0, survivors);
 }

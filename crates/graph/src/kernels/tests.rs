@@ -118,6 +118,57 @@ fn bytes(len: usize, seed: u64) -> impl Iterator<Item = u8> {
     (0..len as u64).map(move |index| hash(seed, index) as u8)
 }
 
+/// Bytes as codes are: from -127 to 127.
+fn codes(len: usize, seed: u64) -> Vec<i8> {
+    bytes(len, seed).map(|byte| byte.cast_signed().max(-127)).collect()
+}
+
+#[test]
+fn inner_products_of_bytes_are_exact_on_every_length_and_offset() {
+    for kernels in Kernels::available() {
+        for len in (0..=140).chain([255, 384, 769, 1536, 4097]) {
+            for offset in [0, 1, 3] {
+                let left = &codes(len + offset, 14)[offset..];
+                let right = &codes(len + offset, 15)[offset..];
+                let oracle = scalar::dot_bytes(left, right);
+                assert_eq!(kernels.dot_bytes(left, right), oracle, "{} {len}", kernels.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn many_inner_products_of_bytes_are_those_of_each() {
+    let nodes = [8, 0, 3, 3, 6, 1, 2, 7, 4, 5, 8];
+    for kernels in Kernels::available() {
+        for dim in [1, 7, 32, 33, 64, 128, 200] {
+            let mut rows = Blocks::new(dim, codes(5 * dim, 16).into_iter().collect());
+            rows.append(&codes(4 * dim, 17));
+            let query = codes(dim, 18);
+            for count in 0..=nodes.len() {
+                let mut out = vec![0; count];
+                kernels.dot_bytes_many(&query, &rows, &nodes[..count], &mut out);
+                let row = |node: &u32| rows.row(*node as usize);
+                let oracle = nodes[..count].iter().map(|node| scalar::dot_bytes(&query, row(node)));
+                assert!(out.into_iter().eq(oracle), "{} {dim} {count}", kernels.name());
+            }
+        }
+    }
+}
+
+/// Neither pairs of products nor whole sums overflow.
+#[test]
+fn extreme_inner_products_of_bytes() {
+    let (most, least) = (vec![127; crate::MAX_DIM], vec![-127; crate::MAX_DIM]);
+    let square = 127 * 127 * crate::MAX_DIM as i32;
+    for kernels in Kernels::available() {
+        assert_eq!(kernels.dot_bytes(&most, &most), square);
+        assert_eq!(kernels.dot_bytes(&least, &least), square);
+        assert_eq!(kernels.dot_bytes(&least, &most), -square);
+        assert_eq!(kernels.dot_bytes(&most, &least), -square);
+    }
+}
+
 #[test]
 fn products_of_bytes_agree_with_scalar() {
     for kernels in Kernels::available() {

@@ -4,11 +4,16 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_epi32, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_storeu_ps,
+    __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_epi32, _mm512_loadu_si512,
+    _mm512_reduce_add_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_ps,
+    _mm512_sub_epi32, _mm512_xor_si512,
 };
 
-use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES};
+use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, many, scalar};
+use crate::blocks::Blocks;
+
+/// Bytes of a register.
+const BYTES: usize = 64;
 
 /// Groups of columns whose sums fit the registers, together with those of all rows.
 const GROUPS: usize = 3;
@@ -24,6 +29,30 @@ impl Vnni {
         is_there.then_some(Self(()))
     }
 
+    #[inline]
+    pub(super) fn dot_bytes(self, left: &[i8], right: &[i8]) -> i32 {
+        #[allow(unsafe_code)]
+        // SAFETY: a `Vnni` exists only where the processor has the instructions.
+        unsafe {
+            dot_bytes(left, right)
+        }
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes_many(
+        self,
+        query: &[i8],
+        rows: &Blocks<i8>,
+        nodes: &[u32],
+        out: &mut [i32],
+    ) {
+        #[allow(unsafe_code)]
+        // SAFETY: a `Vnni` exists only where the processor has the instructions.
+        unsafe {
+            dot_bytes_many(query, rows, nodes, out);
+        }
+    }
+
     pub(super) fn multiply_bytes(
         self,
         rows: &[&[i8]; CODE_ROWS],
@@ -37,6 +66,37 @@ impl Vnni {
             multiply_bytes(rows, starts, columns, out);
         }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+    many(query, rows, nodes, out, |left, right| dot_bytes(left, right));
+}
+
+/// The first factor becomes unsigned by 128 more, as the multiplication wants it; what that adds
+/// is summed apart.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
+    let (lefts, left) = left.as_chunks::<BYTES>();
+    let (rights, right) = right.as_chunks::<BYTES>();
+    let offset = _mm512_set1_epi32(i32::from_le_bytes([0x80; 4]));
+    let mut sum = _mm512_setzero_si512();
+    let mut added = _mm512_setzero_si512();
+    for (left, right) in lefts.iter().zip(rights) {
+        let right = load(right);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(load(left), offset), right);
+        added = _mm512_dpbusd_epi32(added, offset, right);
+    }
+    _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, added)) + scalar::dot_bytes(left, right)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[allow(unsafe_code)]
+fn load(bytes: &[i8; BYTES]) -> __m512i {
+    // SAFETY: the array has as many bytes as the register; the load needs no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
