@@ -94,7 +94,8 @@ impl Flat {
     pub fn search(&self, query: &[f32], k: usize) -> Result<Vec<Neighbor>, Error> {
         check_search(k, k)?;
         let query = self.space.query(query)?;
-        Ok(reported(self.space.metric(), &self.nearest(&query, k)))
+        let among = Among::All(self.len());
+        Ok(self.named(among, &self.nearest(&query, k, among)))
     }
 
     /// The `k` nearest of some rows, nearest first, ties in the order of `rows`; fewer only when
@@ -113,19 +114,7 @@ impl Flat {
     ) -> Result<Vec<Neighbor>, Error> {
         check_search(k, k)?;
         let query = self.space.query(query)?;
-        let keep = k.min(rows.len()).max(1);
-        let near = scan::nearest(&self.space, &query, rows.iter().copied(), keep);
-        let mut near = reported(self.space.metric(), &near);
-        for neighbor in &mut near {
-            // The scan calls rows by their places.
-            neighbor.node = rows[neighbor.node as usize];
-        }
-        Ok(near)
-    }
-
-    fn nearest(&self, query: &Query<'_>, k: usize) -> Vec<Candidate> {
-        let nodes = 0..self.len() as u32;
-        scan::nearest(&self.space, query, nodes, k.min(self.len()).max(1))
+        Ok(self.named(Among::Some(rows), &self.nearest(&query, k, Among::Some(rows))))
     }
 
     /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
@@ -138,27 +127,86 @@ impl Flat {
         k: usize,
         workers: &Workers,
     ) -> Result<Vec<Vec<Neighbor>>, Error> {
+        self.search_many_of(queries, k, Among::All(self.len()), workers)
+    }
+
+    /// [`Self::search_among`] for each row of `queries`, on all threads of `workers`.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn search_many_among(
+        &self,
+        queries: &Vectors,
+        k: usize,
+        rows: &[u32],
+        workers: &Workers,
+    ) -> Result<Vec<Vec<Neighbor>>, Error> {
+        self.search_many_of(queries, k, Among::Some(rows), workers)
+    }
+
+    fn search_many_of(
+        &self,
+        queries: &Vectors,
+        k: usize,
+        among: Among<'_>,
+        workers: &Workers,
+    ) -> Result<Vec<Vec<Neighbor>>, Error> {
         check_search(k, k)?;
         let query = |row| self.space.query(queries.row(row)).map_err(|error| at_row(error, row));
         let queries: Vec<Query<'_>> = (0..queries.len()).map(query).collect::<Result<_, _>>()?;
         if queries.len() < MIN_STRIPE_QUERIES {
-            let answer = |query| reported(self.space.metric(), &self.nearest(query, k));
+            let answer = |query| self.named(among, &self.nearest(query, k, among));
             return workers.run(|| Ok(queries.par_iter().map(answer).collect()));
         }
         workers.run(|| {
             let stripe = queries.len().div_ceil(rayon::current_num_threads());
             let stripes = queries.par_chunks(stripe.clamp(MIN_STRIPE_QUERIES, STRIPE_QUERIES));
-            Ok(stripes.flat_map_iter(|queries| self.nearest_of_stripe(queries, k)).collect())
+            Ok(stripes.flat_map_iter(|queries| self.nearest_of_stripe(queries, k, among)).collect())
         })
+    }
+
+    /// The rows at most `max_distance` away, in the order of `rows`, which stands for all of them
+    /// when it is missing. The distance that decides is the one that [`Self::search`] reports.
+    ///
+    /// # Errors
+    /// [`Error::DimMismatch`], [`Error::UnfitValue`], [`Error::ZeroVector`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn within(
+        &self,
+        query: &[f32],
+        max_distance: f32,
+        rows: Option<&[u32]>,
+    ) -> Result<Vec<Neighbor>, Error> {
+        let query = self.space.query(query)?;
+        let among = rows.map_or(Among::All(self.len()), Among::Some);
+        let nodes = (0..among.len() as u32).map(|place| among.node(place));
+        let mut found = Vec::new();
+        scan::each(&self.space, &query, nodes, |node, distance| {
+            let distance = self.space.metric().reported(distance);
+            if distance <= max_distance {
+                found.push(Neighbor { node, distance });
+            }
+        });
+        Ok(found)
     }
 
     /// The answers to some queries by tiles of a matrix product. Rounding may swap neighbors, so
     /// a few more than `k` are kept and measured again; a query that could still have lost one
-    /// is answered alone.
-    fn nearest_of_stripe(&self, queries: &[Query<'_>], k: usize) -> Vec<Vec<Neighbor>> {
-        let (space, k) = (&self.space, k.min(self.len()));
-        let rows = 0..self.len() as u32;
-        let centre = centre(space, rows.clone());
+    /// is answered alone. Candidates are called by their places among the rows.
+    fn nearest_of_stripe(
+        &self,
+        queries: &[Query<'_>],
+        k: usize,
+        among: Among<'_>,
+    ) -> Vec<Vec<Neighbor>> {
+        let (space, k) = (&self.space, k.min(among.len()));
+        let rows = 0..among.len() as u32;
+        let centre = centre(space, rows.clone().map(|place| among.node(place)));
         let (mut left, mut right, mut tile) = (Panel::default(), Panel::default(), Tile::default());
         let mut lists = Nearest::new(space.kernels(), queries.len(), k + SPARE);
         left.restart(space, queries.len());
@@ -167,35 +215,75 @@ impl Flat {
         }
         let mut max_square = 0.0_f32;
         for first in rows.clone().step_by(TILE_ROWS) {
-            right.fill(space, first..(first + TILE_ROWS as u32).min(rows.end), &centre);
+            let places = first..(first + TILE_ROWS as u32).min(rows.end);
+            right.fill(space, places.map(|place| among.node(place)), &centre);
             max_square = max_square.max(right.max_square());
             tile.compute((&left, 0..left.len()), (&right, 0..right.len()));
             tile.offer_to_rows(&mut lists, 0, first);
         }
         let answer = |(row, query): (usize, &Query<'_>)| {
             let near = lists.sorted(row);
-            let is_all = near.len() == self.len();
+            let is_all = near.len() == among.len();
             let least =
                 near.last().map_or(0.0, |last| left.least(row, max_square, last.distance()));
-            let mut near = self.measured(query, near);
+            let mut near = self.measured(query, near, among);
             near.truncate(k);
             let is_exact = is_all || near.last().is_none_or(|last| last.distance() < least);
-            let near = if is_exact { near } else { self.nearest(query, k) };
-            reported(space.metric(), &near)
+            let near = if is_exact { near } else { self.nearest(query, k, among) };
+            self.named(among, &near)
         };
         queries.iter().enumerate().map(answer).collect()
     }
 
     /// Candidates with distances that were not computed by products, nearest first.
-    fn measured(&self, query: &Query<'_>, near: &[Candidate]) -> Vec<Candidate> {
-        let nodes: Vec<u32> = near.iter().map(|near| near.node()).collect();
+    fn measured(&self, query: &Query<'_>, near: &[Candidate], among: Among<'_>) -> Vec<Candidate> {
+        let nodes: Vec<u32> = near.iter().map(|near| among.node(near.node())).collect();
         let mut distances = vec![0.0; nodes.len()];
         self.space.distances(query, &nodes, &mut distances);
-        let pairs = nodes.iter().zip(distances);
+        let pairs = near.iter().zip(distances);
         let mut near: Vec<_> =
-            pairs.map(|(node, distance)| Candidate::new(distance, *node)).collect();
+            pairs.map(|(near, distance)| Candidate::new(distance, near.node())).collect();
         near.sort_unstable();
         near
+    }
+
+    fn nearest(&self, query: &Query<'_>, k: usize, among: Among<'_>) -> Vec<Candidate> {
+        let nodes = (0..among.len() as u32).map(|place| among.node(place));
+        scan::nearest(&self.space, query, nodes, k.min(among.len()).max(1))
+    }
+
+    /// Candidates by their rows instead of their places.
+    fn named(&self, among: Among<'_>, near: &[Candidate]) -> Vec<Neighbor> {
+        let mut near = reported(self.space.metric(), near);
+        for neighbor in &mut near {
+            neighbor.node = among.node(neighbor.node);
+        }
+        near
+    }
+}
+
+/// The rows that an answer is made of.
+#[derive(Clone, Copy, Debug)]
+enum Among<'a> {
+    /// The first so many.
+    All(usize),
+    Some(&'a [u32]),
+}
+
+impl Among<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::All(len) => len,
+            Self::Some(rows) => rows.len(),
+        }
+    }
+
+    #[inline]
+    fn node(self, place: u32) -> u32 {
+        match self {
+            Self::All(_) => place,
+            Self::Some(rows) => rows[place as usize],
+        }
     }
 }
 

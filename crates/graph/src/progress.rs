@@ -1,5 +1,7 @@
 //! How a caller watches a long call and stops it, and which threads the call may use.
 
+use rayon::prelude::*;
+
 use crate::Error;
 
 /// A part of a build.
@@ -79,6 +81,15 @@ impl Workers {
     /// The number of threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// The results of `work` for each of `items`, in their order, on these threads.
+    pub fn map<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        work: impl Fn(&T) -> R + Sync + Send,
+    ) -> Vec<R> {
+        self.run(|| items.par_iter().map(work).collect())
     }
 
     /// Runs `work` on these threads.

@@ -12,24 +12,37 @@ const GROUP: usize = 64;
 pub(crate) fn nearest(
     space: &Space,
     query: &Query<'_>,
-    mut nodes: impl Iterator<Item = u32>,
+    nodes: impl Iterator<Item = u32>,
     keep: usize,
 ) -> Vec<Candidate> {
     let mut lists = Nearest::new(space.kernels(), 1, keep);
+    let mut place = 0;
+    each(space, query, nodes, |_, distance| {
+        lists.offer(0, distance, place);
+        place += 1;
+    });
+    lists.sorted(0).to_vec()
+}
+
+/// Calls `take` with each of `nodes` and its distance, in their order.
+pub(crate) fn each(
+    space: &Space,
+    query: &Query<'_>,
+    mut nodes: impl Iterator<Item = u32>,
+    mut take: impl FnMut(u32, f32),
+) {
     let mut group = Vec::with_capacity(GROUP);
     let mut distances = [0.0; GROUP];
-    let mut place = 0;
     loop {
         group.clear();
         group.extend(nodes.by_ref().take(GROUP));
         if group.is_empty() {
-            return lists.sorted(0).to_vec();
+            return;
         }
         let distances = &mut distances[..group.len()];
         space.distances(query, &group, distances);
-        for distance in distances {
-            lists.offer(0, *distance, place);
-            place += 1;
+        for (node, distance) in group.iter().zip(distances) {
+            take(*node, *distance);
         }
     }
 }

@@ -77,6 +77,64 @@ fn every_size_around_a_border() {
     }
 }
 
+/// Some of the rows, for one query and for many, by rows and by tiles.
+#[test]
+fn among_some_rows() {
+    for dim in [3, 16, 100] {
+        let set = DataSet::new("uniform", dim, generate::uniform(dim as u64, 1_340, dim));
+        let (rows, queries) = (set.slice(0..1_300), set.slice(1_300..1_340));
+        for metric in Metric::ALL {
+            let flat = flat(metric, &rows);
+            let among: Vec<u32> = (0..1_300).filter(|row| row % 3 != 1).collect();
+            let picked: Vec<f32> =
+                among.iter().flat_map(|row| rows.row(*row as usize).to_vec()).collect();
+            let picked = DataSet::new("picked", dim, picked);
+            let oracle = oracle(metric, &picked);
+            for (k, among) in [(1, &among[..]), (50, &among), (1_000, &among), (5, &[])] {
+                let together =
+                    flat.search_many_among(&vectors(&queries), k, among, &WORKERS).unwrap();
+                for (query, together) in queries.rows().zip(&together) {
+                    let alone = flat.search_among(query, k, among).unwrap();
+                    assert_eq!(*together, alone, "{metric}, dim {dim}, k = {k}");
+                    assert_eq!(alone.len(), k.min(among.len()));
+                    if among.is_empty() {
+                        continue;
+                    }
+                    for (found, exact) in alone.iter().zip(oracle.exact_neighbors(query, k)) {
+                        assert!(among.binary_search(&found.node).is_ok());
+                        let bound = 2.0 * tolerance(metric, query, rows.row(found.node as usize));
+                        let off = f64::from(found.distance) - exact.distance;
+                        assert!(off.abs() <= bound, "{metric}, dim {dim}: {found:?} {exact:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is within a distance is what the whole answer has up to that distance.
+#[test]
+fn within_a_distance() {
+    let set = DataSet::new("uniform", 7, generate::uniform(7, 501, 7));
+    let (rows, query) = (set.slice(0..500), set.row(500));
+    for metric in Metric::ALL {
+        let flat = flat(metric, &rows);
+        let all = flat.search(query, 500).unwrap();
+        for last in [0, 1, 250, 499] {
+            let radius = all[last].distance;
+            let mut expected: Vec<_> =
+                all.iter().filter(|near| near.distance <= radius).copied().collect();
+            expected.sort_by_key(|near| near.node);
+            assert_eq!(flat.within(query, radius, None).unwrap(), expected);
+            let even: Vec<u32> = (0..500).step_by(2).collect();
+            expected.retain(|near| near.node % 2 == 0);
+            assert_eq!(flat.within(query, radius, Some(&even)).unwrap(), expected);
+        }
+        assert!(flat.within(query, all[0].distance - 0.01, None).unwrap().is_empty());
+        assert!(flat.within(&query[1..], 1.0, None).is_err());
+    }
+}
+
 /// Many ties at the end of the answer: the lowest rows win, on both paths.
 #[test]
 fn ties_fall_to_the_lowest_row() {

@@ -21,8 +21,8 @@ pub mod storage;
 mod suggest;
 
 pub use collection::{
-    Batch, Collection, CollectionInfo, Explanation, FieldType, Hit, IdType, Metadata, Page, Point,
-    Schema, Search, SearchStrategy, Snapshot,
+    Batch, Collection, CollectionInfo, Explanation, FieldType, Found, Hit, Hits, IdType, Metadata,
+    Page, Pages, Point, Points, Schema, Search, SearchMany, SearchStrategy, Snapshot, Within,
 };
 pub use database::{Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};

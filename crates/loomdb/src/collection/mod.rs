@@ -5,17 +5,20 @@
 //! so that readers keep theirs while the one writer makes the next.
 
 mod allowed;
+mod answer;
 mod batch;
 mod change;
 mod fields;
 mod metadata;
 mod persist;
 mod places;
+mod points;
 mod rows;
 mod search;
 mod search_plan;
 mod snapshot;
 mod state;
+mod within;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,12 +37,14 @@ pub use batch::Batch;
 pub(crate) use change::Change;
 pub use fields::FieldType;
 pub use metadata::Metadata;
-pub(crate) use persist::Saved;
-pub use search::{Explanation, Hit, Search};
+pub(crate) use persist::{Files, Saved};
+pub use points::{Hits, Points};
+pub use search::{Explanation, Hit, Search, SearchMany};
 pub use search_plan::SearchStrategy;
-pub use snapshot::{CollectionInfo, Page, Point, Snapshot};
+pub use snapshot::{CollectionInfo, Found, Page, Pages, Point, Snapshot};
 pub use state::IdType;
 pub(crate) use state::{Making, Plan, State};
+pub use within::Within;
 
 /// Ids that an error names.
 const NAMED_IDS: usize = 5;
@@ -277,6 +282,32 @@ impl Collection {
         Search::new(Cow::Owned(self.snapshot()), query)
     }
 
+    /// The nearest points to each of many queries in the newest version; see [`SearchMany`].
+    pub fn search_many<'a>(&self, queries: &'a Vectors) -> SearchMany<'a> {
+        SearchMany::new(Cow::Owned(self.snapshot()), queries)
+    }
+
+    /// All points at most `max_distance` away from a query in the newest version; see [`Within`].
+    pub fn within<'a>(&self, query: &'a [f32], max_distance: f32) -> Within<'a> {
+        Within::new(Cow::Owned(self.snapshot()), query, max_distance)
+    }
+
+    /// The points of some ids as flat arrays, and the ids that are not there.
+    ///
+    /// # Errors
+    /// As [`Snapshot::find`].
+    pub fn find(&self, ids: &Ids) -> Result<Found> {
+        self.snapshot().find(ids)
+    }
+
+    /// All points, or those that match a filter, in pages; see [`Snapshot::pages`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::pages`].
+    pub fn pages(&self, page_len: usize, filter: Option<&Filter>) -> Result<Pages> {
+        self.snapshot().pages(page_len, filter)
+    }
+
     /// The points of some ids, in their order; nothing for an id that is not there.
     pub fn get(&self, ids: &Ids) -> Vec<Option<Point>> {
         self.snapshot().get(ids)
@@ -302,7 +333,7 @@ impl Collection {
 
     /// The state and the cost of the collection; walks through the whole graph.
     pub fn info(&self) -> CollectionInfo {
-        self.snapshot().info()
+        self.snapshot().info(self.shared.files(self.inner.number))
     }
 
     /// Rewrites the collection without the rows that were deleted or replaced, and builds its

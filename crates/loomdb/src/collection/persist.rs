@@ -12,7 +12,7 @@ use super::places::Places;
 use super::rows::{Rows, ids_of};
 use super::state::{IdType, Making, State};
 use crate::index::{Index, View};
-use crate::storage::manifest::Collection;
+use crate::storage::manifest::{Collection, FileRecord};
 use crate::storage::segment::{Place, SegmentRows};
 use crate::{Error, Ids, Result};
 
@@ -21,6 +21,20 @@ use crate::{Error, Ids, Result};
 pub(crate) struct Saved {
     pub deleted: u64,
     pub graph_rows: usize,
+}
+
+/// What the files of a collection take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Files {
+    pub segments: usize,
+    pub bytes: u64,
+}
+
+impl Files {
+    pub(crate) fn of(entry: &Collection) -> Self {
+        let bytes = entry.files().map(FileRecord::len_bytes).sum();
+        Self { segments: entry.segments.len(), bytes }
+    }
 }
 
 impl State {

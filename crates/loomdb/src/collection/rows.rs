@@ -74,6 +74,11 @@ impl Rows {
         self.tables[from..].iter().all(is_equal).then_some(from)
     }
 
+    /// About as many bytes as the tables take in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.tables.iter().map(|table| table.batch.get_array_memory_size()).sum()
+    }
+
     /// The table of a row, and its place there.
     pub(super) fn locate(&self, row: usize) -> (&RecordBatch, usize) {
         let behind = self.tables.partition_point(|table| table.first <= row);
@@ -89,6 +94,21 @@ impl Rows {
             Some(integers) => Id::Integer(integers.value(at)),
             None => Id::Text(column.as_string::<i32>().value(at).to_owned()),
         }
+    }
+
+    /// The ids of some rows, which are all texts or all integers.
+    pub(super) fn ids(&self, rows: &[u32], has_texts: bool) -> Ids {
+        let located = rows.iter().map(|row| self.locate(*row as usize));
+        if has_texts {
+            let text = |(table, at): (&RecordBatch, usize)| {
+                table.column(0).as_string::<i32>().value(at).to_owned()
+            };
+            return Ids::Text(located.map(text).collect());
+        }
+        let integer = |(table, at): (&RecordBatch, usize)| {
+            table.column(0).as_primitive::<UInt64Type>().value(at)
+        };
+        Ids::Integer(located.map(integer).collect())
     }
 
     pub(super) fn tables(&self) -> Vec<&RecordBatch> {

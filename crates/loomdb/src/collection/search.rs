@@ -1,27 +1,17 @@
-//! Search that returns k points whenever k match, whatever the filter and however many rows were
-//! given up.
-//!
-//! The index knows nothing of filters and deletions: what may be returned is a predicate over its
-//! rows. [`super::search_plan`] decides between a walk that filters what it finds and a scan of
-//! what is allowed.
+//! A search for the nearest points to one query, or to each of many: what can be asked, and what
+//! comes back.
 
 use std::borrow::Cow;
 
-use loomdb_graph::{MAX_EF, MAX_K};
+use loomdb_graph::Vectors;
 use serde::Serialize;
 
-use super::allowed::Allowed;
+use super::answer::{Answer, Options, answer, answer_many};
 use super::metadata::Metadata;
-use super::search_plan::{Ask, SearchStrategy, plan};
+use super::points::Hits;
+use super::search_plan::SearchStrategy;
 use super::snapshot::Snapshot;
-use crate::index::{self, View};
-use crate::{Error, Filter, Id, Result};
-
-/// Neighbors that are returned when nothing is said.
-const K: usize = 10;
-
-/// The beam width when nothing is said.
-const EF_SEARCH: usize = 64;
+use crate::{Filter, Id, Result};
 
 /// A point that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,51 +66,41 @@ pub struct Explanation {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a search does nothing until it is run"]
-#[allow(clippy::struct_field_names, reason = "the name of the beam width everywhere")]
 pub struct Search<'a> {
     snapshot: Cow<'a, Snapshot>,
     query: &'a [f32],
-    filter: Option<Filter>,
-    k: usize,
-    ef_search: usize,
-    is_exact: bool,
+    options: Options,
     has_vectors: bool,
-}
-
-/// What a search found, by rows.
-struct Answer {
-    hits: Vec<index::Hit>,
-    strategy: SearchStrategy,
-    matches: usize,
-    beams: Vec<usize>,
-    computed: u64,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(snapshot: Cow<'a, Snapshot>, query: &'a [f32]) -> Self {
-        let (k, ef_search) = (K, EF_SEARCH);
-        let (filter, is_exact, has_vectors) = (None, false, false);
-        Self { snapshot, query, filter, k, ef_search, is_exact, has_vectors }
+        Self { snapshot, query, options: Options::default(), has_vectors: false }
     }
 
     /// Only points that match; all points when nothing is said.
-    pub fn filter(self, filter: Filter) -> Self {
-        Self { filter: Some(filter), ..self }
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.options.filter = Some(filter);
+        self
     }
 
     /// How many points are wanted; 10 when nothing is said.
-    pub fn k(self, k: usize) -> Self {
-        Self { k, ..self }
+    pub fn k(mut self, k: usize) -> Self {
+        self.options.k = k;
+        self
     }
 
-    /// The beam width: wider is slower and finds more of the true neighbors.
-    pub fn ef_search(self, ef_search: usize) -> Self {
-        Self { ef_search, ..self }
+    /// The beam width, 64 when nothing is said: wider is slower and finds more of the true
+    /// neighbors.
+    pub fn ef_search(mut self, ef_search: usize) -> Self {
+        self.options.ef_search = ef_search;
+        self
     }
 
     /// Looks at every point that may be returned.
-    pub fn exact(self) -> Self {
-        Self { is_exact: true, ..self }
+    pub fn exact(mut self) -> Self {
+        self.options.is_exact = true;
+        self
     }
 
     /// Returns the vectors too.
@@ -135,14 +115,25 @@ impl<'a> Search<'a> {
     /// `k` or `ef_search` out of range. `InvalidFilter`: a field that is unknown or compared with
     /// a value of another type.
     pub fn run(self) -> Result<Vec<Hit>> {
-        let snapshot = &*self.snapshot;
-        let hit = |near: index::Hit| Hit {
-            id: snapshot.state.rows.id(near.point),
-            distance: near.distance,
-            metadata: snapshot.metadata(near.point),
-            vector: self.has_vectors.then(|| snapshot.vector(near.point).to_vec()),
-        };
-        Ok(self.answer()?.hits.into_iter().map(hit).collect())
+        let has_vectors = self.has_vectors;
+        let found = self.hits()?;
+        let mut hits = found.to_hits(0);
+        if has_vectors {
+            for (hit, vector) in hits.iter_mut().zip(found.points().rows_of_vectors()) {
+                hit.vector = Some(vector.to_vec());
+            }
+        }
+        Ok(hits)
+    }
+
+    /// What [`Self::run`] finds, as flat arrays of ids and distances; metadata and vectors are
+    /// looked up only when they are asked for.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn hits(self) -> Result<Hits> {
+        let answer = answer(&self.snapshot, &self.options, self.query)?;
+        Ok(Hits::new(self.snapshot.into_owned(), [answer.hits]))
     }
 
     /// Searches as [`Self::run`] does, and tells how.
@@ -150,7 +141,8 @@ impl<'a> Search<'a> {
     /// # Errors
     /// As [`Self::run`].
     pub fn explain(self) -> Result<Explanation> {
-        let Answer { hits, strategy, matches, beams, computed } = self.answer()?;
+        let Answer { hits, strategy, matches, beams, computed } =
+            answer(&self.snapshot, &self.options, self.query)?;
         let points = self.snapshot.len().max(1);
         Ok(Explanation {
             strategy,
@@ -161,85 +153,69 @@ impl<'a> Search<'a> {
             hits: hits.len(),
         })
     }
-
-    fn answer(&self) -> Result<Answer> {
-        check_range("k", self.k, MAX_K, "1 to 10,000")?;
-        check_range("ef_search", self.ef_search, MAX_EF, "1 to 100,000")?;
-        let allowed = Allowed::new(&self.snapshot.state, self.filter.as_ref())?;
-        match &self.snapshot.view {
-            Some(view) if self.is_exact => self.scan(view, &allowed, Vec::new(), 0),
-            Some(view) => self.walk(view, &allowed),
-            None => self.check_without_rows(),
-        }
-    }
-
-    /// Walks through the graph until `k` matches are found, and scans the rows behind it.
-    fn walk(&self, view: &View, allowed: &Allowed<'_>) -> Result<Answer> {
-        let tail = allowed.rows_from(view.graph_len());
-        let ask = Ask {
-            k: self.k,
-            ef_search: self.ef_search,
-            rows: view.graph_len(),
-            allowed: allowed.count() - tail.len(),
-            m: view.m(),
-        };
-        let mut plan = plan(ask);
-        let (mut beams, mut computed) = (Vec::new(), 0);
-        while plan.strategy != SearchStrategy::Scan {
-            let is_allowed = |row| allowed.contains(row);
-            let (mut hits, added) = view.walk(self.query, (self.k, plan.beam), is_allowed)?;
-            computed += added;
-            beams.push(plan.beam);
-            if hits.len() >= self.k.min(ask.allowed) {
-                hits.extend(view.scan(self.query, self.k, &tail)?);
-                index::sort_hits(&mut hits);
-                hits.truncate(self.k);
-                computed += tail.len() as u64;
-                let (strategy, matches) = (plan.strategy, allowed.count());
-                return Ok(Answer { hits, strategy, matches, beams, computed });
-            }
-            plan = plan.wider(ask);
-        }
-        self.scan(view, allowed, beams, computed)
-    }
-
-    /// Looks at all that may be returned.
-    fn scan(
-        &self,
-        view: &View,
-        allowed: &Allowed<'_>,
-        beams: Vec<usize>,
-        computed: u64,
-    ) -> Result<Answer> {
-        let rows = allowed.rows_from(0);
-        let hits = view.scan(self.query, self.k, &rows)?;
-        let (strategy, matches) = (SearchStrategy::Scan, rows.len());
-        Ok(Answer { hits, strategy, matches, beams, computed: computed + matches as u64 })
-    }
-
-    /// Before the first write nothing is known but the limits.
-    fn check_without_rows(&self) -> Result<Answer> {
-        match self.snapshot.state.dim {
-            Some(expected) if expected != self.query.len() => {
-                let given = self.query.len();
-                Err(Error::from(loomdb_graph::Error::DimMismatch { expected, given }))
-            }
-            _ => Ok(Answer {
-                hits: Vec::new(),
-                strategy: SearchStrategy::Scan,
-                matches: 0,
-                beams: Vec::new(),
-                computed: 0,
-            }),
-        }
-    }
 }
 
-/// Checked here, because not every way to the answer asks the graph.
-fn check_range(name: &'static str, given: usize, max: usize, allowed: &'static str) -> Result<()> {
-    if (1..=max).contains(&given) {
-        return Ok(());
+/// The same question for each of many queries, asked by [`Self::run`] of one version, on all
+/// threads; the filter is evaluated once.
+///
+/// ```
+/// use loomdb::{Batch, Database, Ids, Schema};
+/// use loomdb_graph::{Metric, Vectors};
+///
+/// let docs = Database::in_memory()?.collection("docs", Schema::new(1).metric(Metric::L2))?;
+/// docs.add(&Batch::new(vec![10, 20, 30], Vectors::from_flat(1, &[0.0, 1.0, 5.0])?)?)?;
+///
+/// let queries = Vectors::from_flat(1, &[0.25, 4.0])?;
+/// let hits = docs.search_many(&queries).k(2).run()?;
+/// assert_eq!(hits.ids(), Ids::from(vec![10, 20, 30, 20]));
+/// assert_eq!(hits.distances(), [0.25, 0.75, 1.0, 3.0]);
+/// assert_eq!(hits.range(1), 2..4); // those of the second query
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a search does nothing until it is run"]
+pub struct SearchMany<'a> {
+    snapshot: Cow<'a, Snapshot>,
+    queries: &'a Vectors,
+    options: Options,
+}
+
+impl<'a> SearchMany<'a> {
+    pub(super) fn new(snapshot: Cow<'a, Snapshot>, queries: &'a Vectors) -> Self {
+        Self { snapshot, queries, options: Options::default() }
     }
-    let given = given.to_string();
-    Err(loomdb_graph::Error::InvalidParameter { name, given, allowed }.into())
+
+    /// Only points that match; all points when nothing is said.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.options.filter = Some(filter);
+        self
+    }
+
+    /// How many points are wanted for each query; 10 when nothing is said.
+    pub fn k(mut self, k: usize) -> Self {
+        self.options.k = k;
+        self
+    }
+
+    /// The beam width, 64 when nothing is said: wider is slower and finds more of the true
+    /// neighbors.
+    pub fn ef_search(mut self, ef_search: usize) -> Self {
+        self.options.ef_search = ef_search;
+        self
+    }
+
+    /// Looks at every point that may be returned, by tiles of a matrix product.
+    pub fn exact(mut self) -> Self {
+        self.options.is_exact = true;
+        self
+    }
+
+    /// The nearest points to each query, nearest first; fewer than `k` only when fewer match.
+    ///
+    /// # Errors
+    /// As [`Search::run`]; the error of a query names its row.
+    pub fn run(self) -> Result<Hits> {
+        let found = answer_many(&self.snapshot, &self.options, self.queries)?;
+        Ok(Hits::new(self.snapshot.into_owned(), found))
+    }
 }

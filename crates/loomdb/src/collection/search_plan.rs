@@ -73,7 +73,7 @@ pub(super) fn plan(ask: Ask) -> Plan {
 }
 
 impl Plan {
-    const SCAN: Self = Self { strategy: SearchStrategy::Scan, beam: 0 };
+    pub(super) const SCAN: Self = Self { strategy: SearchStrategy::Scan, beam: 0 };
 
     /// What follows a walk that found too little.
     pub(super) fn wider(self, ask: Ask) -> Self {

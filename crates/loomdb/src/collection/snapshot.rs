@@ -1,16 +1,21 @@
 //! One version of a collection, to be read while the collection goes on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use loomdb_graph::Vectors;
 use serde::Serialize;
 
 use super::allowed::Allowed;
 use super::fields::FieldType;
 use super::metadata::{Metadata, to_record};
-use super::search::Search;
+use super::persist::Files;
+use super::points::Points;
+use super::search::{Search, SearchMany};
 use super::state::{IdType, State};
+use super::within::Within;
 use crate::index::{IndexInfo, View};
-use crate::{Filter, Id, Ids, Result};
+use crate::{Error, Filter, Id, Ids, Result};
 
 /// A consistent version of a collection: what is written later is not in it.
 #[derive(Clone, Debug)]
@@ -39,6 +44,34 @@ pub struct Page {
     pub next: Option<usize>,
 }
 
+/// The points of some ids.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Those that are there, in the order of the ids.
+    pub points: Points,
+    /// The ids that are not there, in their order.
+    pub missing: Ids,
+}
+
+/// The points of a version page by page, in the order in which they were written.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    snapshot: Snapshot,
+    rows: Vec<u32>,
+    from: usize,
+    page_len: usize,
+}
+
+impl Iterator for Pages {
+    type Item = Points;
+
+    fn next(&mut self) -> Option<Points> {
+        let rows = self.rows[self.from..].chunks(self.page_len).next()?.to_vec();
+        self.from += rows.len();
+        Some(Points::new(self.snapshot.clone(), rows))
+    }
+}
+
 /// The state and the cost of a collection.
 #[derive(Clone, Debug, Serialize)]
 pub struct CollectionInfo {
@@ -54,6 +87,12 @@ pub struct CollectionInfo {
     pub id_type: Option<String>,
     /// The names and types of the metadata fields.
     pub fields: Vec<(String, String)>,
+    /// Bytes of the ids and the metadata in memory; those of the vectors and links are in `index`.
+    pub metadata_bytes: usize,
+    /// Segments on the disk.
+    pub segments: usize,
+    /// Bytes of the files of the collection, without the log, which collections share.
+    pub disk_bytes: u64,
     /// The index over the rows; nothing before the first write.
     pub index: Option<IndexInfo>,
 }
@@ -110,9 +149,46 @@ impl Snapshot {
         Page { points, next: None }
     }
 
+    /// All points, or those that match a filter, in pages of at most `page_len` points. The filter
+    /// is evaluated once, here.
+    ///
+    /// # Errors
+    /// `InvalidInput` when `page_len` is 0. `InvalidFilter` for a field that is unknown or
+    /// compared with a value of another type.
+    pub fn pages(&self, page_len: usize, filter: Option<&Filter>) -> Result<Pages> {
+        if page_len == 0 {
+            return Err(Error::invalid("page_len is 0").advise("ask for at least one point"));
+        }
+        let rows = Allowed::new(&self.state, filter)?.rows_from(0);
+        Ok(Pages { snapshot: self.clone(), rows, from: 0, page_len })
+    }
+
+    /// The points of some ids as flat arrays, and the ids that are not there.
+    ///
+    /// # Errors
+    /// `InvalidInput` for ids of the other type.
+    pub fn find(&self, ids: &Ids) -> Result<Found> {
+        self.state.check_id_type(ids)?;
+        let found = self.state.find_all(ids);
+        let missing = (0..ids.len() as u32).filter(|at| found[*at as usize].is_none());
+        let missing = ids.select(&missing.collect::<Vec<_>>());
+        let points = Points::new(self.clone(), found.into_iter().flatten().collect());
+        Ok(Found { points, missing })
+    }
+
+    /// The nearest points to each of many queries; see [`SearchMany`].
+    pub fn search_many<'a>(&'a self, queries: &'a Vectors) -> SearchMany<'a> {
+        SearchMany::new(Cow::Borrowed(self), queries)
+    }
+
+    /// All points at most `max_distance` away from a query; see [`Within`].
+    pub fn within<'a>(&'a self, query: &'a [f32], max_distance: f32) -> Within<'a> {
+        Within::new(Cow::Borrowed(self), query, max_distance)
+    }
+
     /// The nearest points to a query; see [`Search`].
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
-        Search::new(std::borrow::Cow::Borrowed(self), query)
+        Search::new(Cow::Borrowed(self), query)
     }
 
     /// The vector of a row.
@@ -134,12 +210,12 @@ impl Snapshot {
         record
     }
 
-    fn point(&self, row: usize) -> Point {
+    pub(super) fn point(&self, row: usize) -> Point {
         let (id, vector) = (self.state.rows.id(row), self.vector(row).to_vec());
         Point { id, vector, metadata: self.metadata(row) }
     }
 
-    pub(super) fn info(&self) -> CollectionInfo {
+    pub(super) fn info(&self, files: Files) -> CollectionInfo {
         let state = &self.state;
         let field = |(name, field): (&str, FieldType)| (name.to_owned(), field.name().to_owned());
         CollectionInfo {
@@ -149,6 +225,9 @@ impl Snapshot {
             metric: state.metric.to_string(),
             id_type: state.id_type.map(IdType::name).map(str::to_owned),
             fields: state.fields.iter().map(field).collect(),
+            metadata_bytes: state.rows.bytes(),
+            segments: files.segments,
+            disk_bytes: files.bytes,
             index: state.index.as_ref().map(|index| index.info()),
         }
     }

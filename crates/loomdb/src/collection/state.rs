@@ -136,6 +136,11 @@ impl State {
         (0..ids.len()).map(find).collect()
     }
 
+    /// The ids of some rows.
+    pub(super) fn ids_at(&self, rows: &[u32]) -> Ids {
+        self.rows.ids(rows, self.id_type == Some(IdType::Text))
+    }
+
     /// The shape of all rows.
     pub(super) fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)

@@ -28,6 +28,7 @@ impl Shared {
         next.log = None;
         directory.commit(next)?;
         (writer.log, writer.saved) = (None, all_saved);
+        writer.note_files();
         Ok(())
     }
 

@@ -8,15 +8,16 @@ mod commit;
 mod open;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
 use loomdb_graph::Workers;
 
-use crate::collection::{Collection, Inner, Making, Schema};
+use crate::collection::{Collection, Files, Inner, Making, Schema};
 use crate::index::IndexParams;
 use crate::limits::MAX_NAME_BYTES;
 use crate::storage::manifest;
@@ -128,6 +129,8 @@ pub(crate) struct Shared {
     writer: Mutex<Writer>,
     collections: RwLock<BTreeMap<String, Arc<Inner>>>,
     warnings: Mutex<Vec<String>>,
+    /// What the files of each collection take.
+    files: Arc<ArcSwap<HashMap<u32, Files>>>,
 }
 
 impl Database {

@@ -4,13 +4,13 @@
 //! writer that finds a log that was not ended cleanly copies its sound records into another one
 //! and syncs that, instead of trusting that what it read from the cache is on the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
-use super::write::{Target, Writer};
+use super::write::{Target, Writer, files_of};
 use super::{Database, OpenOptions, Shared, making};
-use crate::collection::{Change, Inner, Making, Saved, State};
+use crate::collection::{Change, Files, Inner, Making, Saved, State};
 use crate::index::IndexParams;
 use crate::storage::FileSystem;
 use crate::storage::directory::{Directory, read_newest};
@@ -35,6 +35,7 @@ struct Loaded {
     log: Option<(LogPlace, Replay)>,
     records: Vec<Vec<u8>>,
     warnings: Vec<String>,
+    files: HashMap<u32, Files>,
 }
 
 struct Loading {
@@ -59,7 +60,7 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> Result<Database> {
     let making = making(&options.index)?;
     let manifest = directory.manifest().clone();
     let loaded = load(&*options.fs, path, &manifest, &making)?;
-    let Loaded { collections, log, records, mut warnings } = loaded;
+    let Loaded { collections, log, records, mut warnings, .. } = loaded;
     let sealed = collections.iter().map(|one| one.sealed).max().unwrap_or(0);
     let (log, last) = match log {
         None => (None, sealed),
@@ -82,8 +83,10 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> Result<Database> {
 fn open_to_read(options: &OpenOptions, path: &Path) -> Result<Database> {
     let making = making(&options.index)?;
     let source = Source { fs: Arc::clone(&options.fs), root: path.to_owned() };
-    let Loaded { collections, warnings, .. } = source.load(&making)?;
-    database(options, Some(source), Writer::new(Target::ReadOnly), collections, warnings)
+    let Loaded { collections, warnings, files, .. } = source.load(&making)?;
+    let writer = Writer::new(Target::ReadOnly);
+    writer.files.store(Arc::new(files));
+    database(options, Some(source), writer, collections, warnings)
 }
 
 fn database(
@@ -99,6 +102,7 @@ fn database(
         let inner = Arc::new(Inner::new(number, &name, state));
         map.insert(name, inner);
     }
+    let files = Arc::clone(&writer.files);
     let shared = Shared {
         durability: options.durability,
         making: making(&options.index)?,
@@ -106,6 +110,7 @@ fn database(
         writer: Mutex::new(writer),
         collections: RwLock::new(map),
         warnings: Mutex::new(warnings),
+        files,
     };
     Ok(Database { shared: Arc::new(shared) })
 }
@@ -157,7 +162,7 @@ fn load(fs: &dyn FileSystem, root: &Path, manifest: &Manifest, making: &Making) 
         }
         log = Some((place.clone(), replay));
     }
-    Ok(Loaded { collections, log, records, warnings })
+    Ok(Loaded { collections, log, records, warnings, files: files_of(manifest) })
 }
 
 /// Applies a record of the log to the collection that it names.
@@ -213,6 +218,7 @@ impl Shared {
             return Err(Error::invalid("a database that is written to is always fresh"));
         };
         let loaded = source.load(&self.making)?;
+        self.files.store(Arc::new(loaded.files));
         let mut map = self.map();
         let older: BTreeMap<u32, Arc<Inner>> =
             map.values().map(|inner| (inner.number, Arc::clone(inner))).collect();

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::{Durability, Shared};
-use crate::collection::{Change, Inner, Plan, Saved, State};
+use crate::collection::{Change, Files, Inner, Plan, Saved, State};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::storage::directory::Directory;
 use crate::storage::log::LogWriter;
@@ -29,6 +31,8 @@ pub(super) struct Writer {
     /// The last batch.
     pub sequence: u64,
     pub saved: HashMap<u32, Saved>,
+    /// What the files of each collection take, for whoever asks while the writer is busy.
+    pub files: Arc<ArcSwap<HashMap<u32, Files>>>,
     is_broken: bool,
 }
 
@@ -44,7 +48,10 @@ pub(super) enum Target {
 
 impl Writer {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, log: None, sequence: 0, saved: HashMap::new(), is_broken: false }
+        let (log, saved, files) = (None, HashMap::new(), Arc::default());
+        let writer = Self { target, log, sequence: 0, saved, files, is_broken: false };
+        writer.note_files();
+        writer
     }
 
     pub(super) fn set_broken(&mut self) {
@@ -103,8 +110,17 @@ impl Writer {
             next.log = Some(log.place());
         }
         match &mut self.target {
-            Target::Directory(directory) => directory.commit(next),
-            _ => Ok(()),
+            Target::Directory(directory) => directory.commit(next)?,
+            _ => return Ok(()),
+        }
+        self.note_files();
+        Ok(())
+    }
+
+    /// Publishes what the files of the manifest take.
+    pub(super) fn note_files(&self) {
+        if let Target::Directory(directory) = &self.target {
+            self.files.store(Arc::new(files_of(directory.manifest())));
         }
     }
 
@@ -140,7 +156,18 @@ impl Writer {
     }
 }
 
+/// What the files of each collection take.
+pub(super) fn files_of(manifest: &Manifest) -> HashMap<u32, Files> {
+    let collections = manifest.collections.iter();
+    collections.map(|entry| (entry.number, Files::of(entry))).collect()
+}
+
 impl Shared {
+    /// What the files of a collection take.
+    pub(crate) fn files(&self, number: u32) -> Files {
+        self.files.load().get(&number).copied().unwrap_or_default()
+    }
+
     /// Makes one batch: durable, then in memory, then visible. Returns how many rows it gave up;
     /// `make` may find that there is nothing to do.
     pub(crate) fn write(

@@ -87,18 +87,72 @@ impl View {
 
     /// The nearest of some rows, which are in ascending order, from all their distances.
     pub(crate) fn scan(&self, query: &[f32], k: usize, rows: &[u32]) -> Result<Vec<Hit>> {
-        let graph_len = self.graph_len() as u32;
-        let (of_graph, of_tail) = rows.split_at(rows.partition_point(|row| *row < graph_len));
-        let of_tail: Vec<u32> = of_tail.iter().map(|row| row - graph_len).collect();
-        let in_tail = self.state.tail.search_among(query, k, &of_tail)?;
+        let (nodes, in_tail) = self.split(rows);
+        let in_tail = self.state.tail.search_among(query, k, &in_tail)?;
         let near = match &self.state.graph {
-            Some(graph) if !of_graph.is_empty() => {
-                let nodes: Vec<u32> = of_graph.iter().map(|row| self.state.node(*row)).collect();
-                graph.flat().search_among(query, k, &nodes)?
-            }
+            Some(graph) if !nodes.is_empty() => graph.flat().search_among(query, k, &nodes)?,
             _ => Vec::new(),
         };
         Ok(self.state.merged(&near, &in_tail, k))
+    }
+
+    /// [`Self::scan`] for each row of `queries`, by tiles, on all threads.
+    pub(crate) fn scan_many(
+        &self,
+        queries: &Vectors,
+        k: usize,
+        rows: &[u32],
+    ) -> Result<Vec<Vec<Hit>>> {
+        let (nodes, in_tail) = self.split(rows);
+        let (state, workers) = (&self.state, self.workers());
+        let in_tail = state.tail.search_many_among(queries, k, &in_tail, workers)?;
+        let near = match &state.graph {
+            Some(graph) if !nodes.is_empty() => {
+                graph.flat().search_many_among(queries, k, &nodes, workers)?
+            }
+            _ => vec![Vec::new(); queries.len()],
+        };
+        let pairs = near.iter().zip(&in_tail);
+        Ok(pairs.map(|(near, in_tail)| state.merged(near, in_tail, k)).collect())
+    }
+
+    /// Those of some rows, which are in ascending order, that are at most `max_distance` away, in
+    /// no order; on all threads.
+    pub(crate) fn within(
+        &self,
+        query: &[f32],
+        max_distance: f32,
+        rows: &[u32],
+    ) -> Result<Vec<Hit>> {
+        /// Rows that one thread looks at together.
+        const PIECE: usize = 1 << 13;
+        let (nodes, in_tail) = self.split(rows);
+        let flat = self.state.graph.as_ref().map(Graph::flat);
+        let pieces = |flat, rows: &'_ [u32]| {
+            let found = self.workers().map(&rows.chunks(PIECE).collect::<Vec<_>>(), |piece| {
+                Flat::within(flat, query, max_distance, Some(piece))
+            });
+            found.into_iter().collect::<std::result::Result<Vec<_>, _>>()
+        };
+        // Rows of no number at all also refuse what is no query.
+        self.state.tail.within(query, max_distance, Some(&[]))?;
+        let near = flat.as_ref().map(|flat| pieces(flat, &nodes)).transpose()?;
+        let in_tail = pieces(&self.state.tail, &in_tail)?;
+        Ok(self.state.merged(&near.unwrap_or_default().concat(), &in_tail.concat(), usize::MAX))
+    }
+
+    /// The nodes of those of some rows that are in the graph, and the places of the others in the
+    /// tail.
+    fn split(&self, rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
+        let graph_len = self.graph_len() as u32;
+        let (of_graph, of_tail) = rows.split_at(rows.partition_point(|row| *row < graph_len));
+        let nodes = of_graph.iter().map(|row| self.state.node(*row)).collect();
+        (nodes, of_tail.iter().map(|row| row - graph_len).collect())
+    }
+
+    /// The threads for many queries.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.shared.workers
     }
 
     /// Links of a node on the upper levels, which the cost of a walk follows.

@@ -143,7 +143,7 @@ impl FileRecord {
         &self.name
     }
 
-    pub(super) fn len_bytes(&self) -> u64 {
+    pub(crate) fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
 

@@ -11,5 +11,6 @@ mod model;
 mod model_test;
 mod processes;
 mod readers;
+mod reads;
 mod sim;
 mod sim_test;

@@ -175,7 +175,11 @@ pub fn check(docs: &Collection, model: &Model, seed: u64) {
         let found = point.map(|point| (point.vector, point.metadata));
         assert_eq!(found.as_ref(), model.get(id), "the id {id}");
     }
+    let found = docs.find(&Ids::from(ids)).map(|found| (found.points.ids(), found.missing));
+    let (there, missing): (Vec<u64>, Vec<u64>) = (0..70).partition(|id| model.contains_key(id));
+    assert_eq!(found.unwrap(), (there.into(), missing.into()));
     check_search(docs, model, seed);
+    check_within(docs, model, seed);
     check_filtered(docs, model, seed);
 }
 
@@ -184,6 +188,25 @@ fn check_search(docs: &Collection, model: &Model, seed: u64) {
     let query: Vec<f32> = (0..DIM).map(|_| random.signed()).collect();
     let k = 1 + random.below(12);
     check_hits(&docs.search(&query).k(k), (&query, k), model);
+}
+
+/// Whether many queries at once find what each finds, and a radius what is within it.
+fn check_within(docs: &Collection, model: &Model, seed: u64) {
+    let mut random = Random::new(seed ^ 0x0004_AD15);
+    let queries: Vec<f32> = (0..5 * DIM).map(|_| random.signed()).collect();
+    let many = Vectors::from_flat(DIM, &queries).unwrap();
+    let hits = docs.search_many(&many).k(4).ef_search(100).run().unwrap();
+    for (row, query) in queries.chunks(DIM).enumerate() {
+        let alone = docs.search(query).k(4).ef_search(100).run().unwrap();
+        assert_eq!(hits.to_hits(row), alone);
+        let radius = random.signed().abs();
+        let within = docs.within(query, radius).run().unwrap();
+        let distance = |vector: &[f32]| OracleMetric::L2.distance(query, vector);
+        let distances = model.values().map(|(vector, _)| distance(vector));
+        let near = distances.clone().filter(|own| *own < f64::from(radius) - 1e-4).count();
+        let far = distances.filter(|own| *own > f64::from(radius) + 1e-4).count();
+        assert!((near..=model.len() - far).contains(&within.len()), "{} within", within.len());
+    }
 }
 
 /// Whether counts and searches with a filter agree with the points of the model that match.
