@@ -90,6 +90,19 @@ impl Error {
         self.0.filter_path.as_deref()
     }
 
+    /// What failed, without the place and the advice.
+    pub fn what(&self) -> String {
+        match &self.0.what {
+            What::Text(text) => text.clone().into_owned(),
+            What::Graph(error) => error.to_string(),
+        }
+    }
+
+    /// What to do about it, if there is something to do.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.advice.as_deref()
+    }
+
     /// The error of the graph crate, when it comes from there.
     pub fn graph_error(&self) -> Option<&loomdb_graph::Error> {
         match &self.0.what {
@@ -169,6 +182,11 @@ impl Error {
     pub(crate) fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.0.advice = Some(advice.into());
         self
+    }
+
+    /// The advice, unless a better one was given.
+    pub(crate) fn or_advise(self, advice: &'static str) -> Self {
+        if self.0.advice.is_some() { self } else { self.advise(advice) }
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

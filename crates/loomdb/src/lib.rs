@@ -7,9 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod collection;
 mod database;
 mod error;
+mod export;
 pub mod filter;
 mod id_column;
 mod ids;
@@ -20,12 +22,17 @@ mod limits;
 pub mod storage;
 mod suggest;
 
+pub use check::{
+    CheckOptions, CheckReport, CheckedCollection, CheckedFile, Finding, RecallSample, Severity,
+    check, check_on,
+};
 pub use collection::{
     Batch, Collection, CollectionInfo, Explanation, FieldType, Found, Hit, Hits, IdType, Metadata,
     Page, Pages, Point, Points, Schema, Search, SearchMany, SearchStrategy, Snapshot, Within,
 };
-pub use database::{Database, Durability, OpenOptions};
+pub use database::{BackupInfo, BackupOptions, Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};
+pub use export::{ExportOptions, Exported};
 pub use filter::Filter;
 pub use ids::{Id, Ids};
 pub use limits::{

@@ -33,7 +33,7 @@ impl Graph {
     /// [`Error::InvalidGraph`] with the first contradiction, so that no search can go astray in a
     /// damaged graph; the errors of vectors.
     pub fn from_parts(parts: &GraphParts, vectors: Vectors, metric: Metric) -> Result<Self, Error> {
-        validate(parts, vectors.len())?;
+        parts.validate(vectors.len())?;
         let space = Space::new(metric, vectors)?;
         let nodes = parts.levels.len();
         let params = BuildParams { m: parts.m, seed: parts.seed, ..BuildParams::default() };
@@ -50,6 +50,43 @@ impl Graph {
             table.set(list, links.iter().copied());
         }
         Ok(graph)
+    }
+}
+
+impl GraphParts {
+    /// Whether these are the parts of a graph over `rows` rows, as far as a search relies on it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] with the first contradiction.
+    pub fn validate(&self, rows: usize) -> Result<(), Error> {
+        validate(self, rows)
+    }
+
+    /// The number of nodes that no walk on level 0 from the entry point reaches: 0 for every graph
+    /// that was built here. The parts must be valid.
+    ///
+    /// # Panics
+    /// When they are not.
+    pub fn unreachable_count(&self) -> usize {
+        let nodes = self.levels.len();
+        let mut ends = Vec::with_capacity(nodes + 1);
+        ends.push(0);
+        ends.extend(self.degrees.iter().take(nodes).scan(0, |end, degree| {
+            *end += usize::from(*degree);
+            Some(*end)
+        }));
+        let mut is_reached = vec![false; nodes];
+        let mut pending: Vec<u32> = self.entry_point.into_iter().collect();
+        let mut count = 0;
+        while let Some(node) = pending.pop() {
+            let node = node as usize;
+            if !std::mem::replace(&mut is_reached[node], true) {
+                count += 1;
+                let links = &self.links[ends[node]..ends[node + 1]];
+                pending.extend(links.iter().filter(|link| !is_reached[**link as usize]));
+            }
+        }
+        nodes - count
     }
 }
 

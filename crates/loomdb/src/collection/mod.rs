@@ -8,6 +8,7 @@ mod allowed;
 mod answer;
 mod batch;
 mod change;
+mod check;
 mod fields;
 mod metadata;
 mod persist;
@@ -22,6 +23,7 @@ mod within;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +33,7 @@ use arrow_schema::{Field, Schema as TableSchema};
 use loomdb_graph::{MAX_DIM, Metric, Vectors};
 
 use crate::database::Shared;
+use crate::export::{ExportOptions, Exported};
 use crate::limits::MAX_METADATA_BYTES;
 use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
 pub use batch::Batch;
@@ -334,6 +337,14 @@ impl Collection {
     /// The state and the cost of the collection; walks through the whole graph.
     pub fn info(&self) -> CollectionInfo {
         self.snapshot().info(self.shared.files(self.inner.number))
+    }
+
+    /// Writes all points into a file of another format; see [`Snapshot::export`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::export`].
+    pub fn export(&self, path: impl AsRef<Path>, options: &ExportOptions<'_>) -> Result<Exported> {
+        self.snapshot().export(path, options)
     }
 
     /// Rewrites the collection without the rows that were deleted or replaced, and builds its

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use loomdb_graph::Vectors;
 use serde::Serialize;
 
@@ -98,7 +100,7 @@ pub struct CollectionInfo {
 }
 
 impl Snapshot {
-    pub(super) fn of(state: Arc<State>) -> Self {
+    pub(crate) fn of(state: Arc<State>) -> Self {
         // The index is asked last, so it knows at least the rows of the state.
         let view = state.index.as_ref().map(|index| index.view());
         Self { state, view }
@@ -191,8 +193,29 @@ impl Snapshot {
         Search::new(Cow::Borrowed(self), query)
     }
 
+    /// The vector length, once it is known.
+    pub(crate) fn dim(&self) -> Option<usize> {
+        self.state.dim
+    }
+
+    /// The rows that are points, in ascending order.
+    pub(crate) fn live_rows(&self) -> Vec<u32> {
+        let rows = 0..self.state.rows.len();
+        rows.filter(|row| self.state.is_visible(*row)).map(|row| row as u32).collect()
+    }
+
+    /// The shape of the table of ids and metadata.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.state.schema()
+    }
+
+    /// The ids and metadata of some rows.
+    pub(crate) fn table(&self, rows: &[u32]) -> Result<RecordBatch> {
+        self.state.rows.select(rows, &self.state.schema())
+    }
+
     /// The vector of a row.
-    pub(super) fn vector(&self, row: usize) -> &[f32] {
+    pub(crate) fn vector(&self, row: usize) -> &[f32] {
         self.view.as_ref().map_or(&[], |view| view.vector(row))
     }
 

@@ -4,13 +4,15 @@
 //! collections share one log, so the order of batches is one order, also across collections.
 //! [`open`] reads, [`write`] writes, [`commit`] moves what is in the log into segments.
 
+mod backup;
+mod check;
 mod commit;
 mod open;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -23,7 +25,9 @@ use crate::limits::MAX_NAME_BYTES;
 use crate::storage::manifest;
 use crate::storage::{FileSystem, RealFs};
 use crate::{Error, ErrorKind, Result};
-use write::Writer;
+pub use backup::{BackupInfo, BackupOptions};
+pub(crate) use check::check;
+use write::{Target, Writer};
 
 /// What a finished write has survived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -328,6 +332,19 @@ impl fmt::Debug for Shared {
 impl Shared {
     fn map(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Inner>>> {
         self.collections.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The directory, unless the database is in memory or closed.
+    fn place(&self) -> Option<(Arc<dyn FileSystem>, PathBuf)> {
+        if let Some(source) = &self.reader {
+            return Some(source.place());
+        }
+        match &self.lock().target {
+            Target::Directory(directory) => {
+                Some((Arc::clone(directory.fs()), directory.root().to_owned()))
+            }
+            _ => None,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {

@@ -20,7 +20,7 @@ use crate::storage::segment::Place;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a reader begins again because a writer removed what it was about to read.
-const MAX_TRIES: usize = 20;
+pub(super) const MAX_TRIES: usize = 20;
 
 /// Where a reader reads again.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> Result<Database> {
     database(options, None, writer, collections, warnings)
 }
 
-fn open_to_read(options: &OpenOptions, path: &Path) -> Result<Database> {
+pub(super) fn open_to_read(options: &OpenOptions, path: &Path) -> Result<Database> {
     let making = making(&options.index)?;
     let source = Source { fs: Arc::clone(&options.fs), root: path.to_owned() };
     let Loaded { collections, warnings, files, .. } = source.load(&making)?;
@@ -158,7 +158,7 @@ fn load(fs: &dyn FileSystem, root: &Path, manifest: &Manifest, making: &Making) 
         if replay.last_sequence < sealed {
             let what = format!("it ends before batch {sealed}, which is in a segment");
             let error = Error::corrupted(what).in_file(&root.join(log::file_name(place.number)));
-            return Err(error.advise("restore the directory from a copy"));
+            return Err(error.advise(crate::storage::RESTORE));
         }
         log = Some((place.clone(), replay));
     }
@@ -187,6 +187,10 @@ fn apply(
 }
 
 impl Source {
+    pub(super) fn place(&self) -> (Arc<dyn FileSystem>, PathBuf) {
+        (Arc::clone(&self.fs), self.root.clone())
+    }
+
     /// Reads the newest version; begins again when a writer removed a file meanwhile.
     fn load(&self, making: &Making) -> Result<Loaded> {
         let mut tries = 0;

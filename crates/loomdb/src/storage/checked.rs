@@ -4,8 +4,10 @@
 //! the decoder stumbles over.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::RESTORE;
 use super::checksum::{self, BLOCK_BYTES, BlockSums};
 use super::fs::{FileHandle, FileSystem};
 use super::manifest::FileRecord;
@@ -13,8 +15,6 @@ use crate::{Error, ErrorKind, Result};
 
 /// Bytes that are written or read by one system call.
 const CHUNK_BYTES: usize = 16 * BLOCK_BYTES;
-
-const RESTORE: &str = "restore the directory from a copy";
 
 /// A new file under the root of a database.
 #[derive(Debug)]
@@ -127,6 +127,16 @@ impl<'a> CheckedReader<'a> {
     pub(super) fn open(fs: &dyn FileSystem, root: &Path, record: &'a FileRecord) -> Result<Self> {
         let path = root.join(record.name());
         let file = fs.open(&path).map_err(|error| missing(&path, error))?;
+        Self::over(file, &path, record)
+    }
+
+    /// Reads a file that is open already.
+    pub(super) fn over(
+        file: Box<dyn FileHandle>,
+        path: &Path,
+        record: &'a FileRecord,
+    ) -> Result<Self> {
+        let path = path.to_owned();
         let len_bytes = file.len_bytes().map_err(|error| Error::io("read it", &path, error))?;
         if len_bytes != record.len_bytes() {
             let expected = record.len_bytes();
@@ -171,14 +181,43 @@ impl<'a> CheckedReader<'a> {
             let expected = self.sums.split_off_first();
             if expected != Some(&crc32c::crc32c(block)) {
                 let from = self.offset + (index * BLOCK_BYTES) as u64;
-                let to = from + block.len() as u64;
-                let what = format!("the checksum of the bytes {from} to {to} does not match");
-                let error = Error::corrupted(what).in_file(&self.path).at_offset(from);
-                return Err(error.advise(RESTORE));
+                return Err(mismatch(&self.path, &(from..from + block.len() as u64)));
             }
         }
         Ok(())
     }
+}
+
+/// Bytes whose checksum does not match.
+pub(super) fn mismatch(path: &Path, bytes: &Range<u64>) -> Error {
+    let Range { start, end } = bytes;
+    let what = format!("the checksum of the bytes {start} to {end} does not match");
+    Error::corrupted(what).in_file(path).at_offset(*start).advise(RESTORE)
+}
+
+/// The places of a file whose bytes are not those that were written, or cannot be read, up to the
+/// length that the manifest says; neighbors are joined.
+pub(super) fn damaged_ranges(
+    fs: &dyn FileSystem,
+    root: &Path,
+    record: &FileRecord,
+) -> Result<Vec<Range<u64>>> {
+    let path = root.join(record.name());
+    let mut file = fs.open(&path).map_err(|error| missing(&path, error))?;
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut damaged: Vec<Range<u64>> = Vec::new();
+    for (index, sum) in record.block_sums().iter().enumerate() {
+        let start = (index * BLOCK_BYTES) as u64;
+        let end = record.len_bytes().min(start + BLOCK_BYTES as u64);
+        block.resize((end - start) as usize, 0);
+        let is_sound = file.read_at(start, &mut block).is_ok() && crc32c::crc32c(&block) == *sum;
+        match damaged.last_mut() {
+            _ if is_sound => {}
+            Some(last) if last.end == start => last.end = end,
+            _ => damaged.push(start..end),
+        }
+    }
+    Ok(damaged)
 }
 
 /// An error of a decoder about a file that it got; other errors know their file already.

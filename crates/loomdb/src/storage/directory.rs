@@ -159,34 +159,8 @@ impl Directory {
 
     /// Removes what crashes left behind: whatever has a name of ours and is in no manifest.
     pub(crate) fn sweep(&self) {
-        let live: HashSet<&str> = self
-            .manifest
-            .files()
-            .flat_map(|file| {
-                // A file, and the directories on the way to it.
-                let name = file.name();
-                name.match_indices('/').map(|(at, _)| &name[..at]).chain([name]).collect::<Vec<_>>()
-            })
-            .chain(self.manifest.collections.iter().map(|one| one.directory.as_str()))
-            .collect();
-        let log = self.manifest.log.as_ref().map(|place| log::file_name(place.number));
-        let manifest = manifest::file_name(self.manifest.number);
-        let is_live =
-            |name: &str| live.contains(name) || log.as_deref() == Some(name) || name == manifest;
-        self.sweep_in("", &is_live);
-        for collection in &self.manifest.collections {
-            self.sweep_in(&format!("{}/", collection.directory), &is_live);
-        }
-    }
-
-    fn sweep_in(&self, prefix: &str, is_live: &dyn Fn(&str) -> bool) {
-        let Ok(names) = self.fs.list(&self.root.join(prefix)) else { return };
-        for name in names.iter().filter_map(|name| name.to_str()) {
-            let full = format!("{prefix}{name}");
-            if !OURS.iter().any(|ours| name.starts_with(ours)) || is_live(&full) {
-                continue;
-            }
-            let path = self.root.join(&full);
+        for name in leftovers(&*self.fs, &self.root, &self.manifest) {
+            let path = self.root.join(&name);
             if self.fs.remove_file(&path).is_err() {
                 self.fs.remove_directory(&path).ok();
             }
@@ -214,6 +188,34 @@ impl Directory {
     }
 }
 
+/// What has a name of ours and is not in the manifest, by its path from the root.
+pub(crate) fn leftovers(fs: &dyn FileSystem, root: &Path, manifest: &Manifest) -> Vec<String> {
+    let mut live: HashSet<String> = manifest
+        .files()
+        .flat_map(|file| {
+            // A file, and the directories on the way to it.
+            let name = file.name();
+            name.match_indices('/').map(|(at, _)| &name[..at]).chain([name]).collect::<Vec<_>>()
+        })
+        .chain(manifest.collections.iter().map(|one| one.directory.as_str()))
+        .map(str::to_owned)
+        .collect();
+    live.extend(manifest.log.as_ref().map(|place| log::file_name(place.number)));
+    live.insert(manifest::file_name(manifest.number));
+    let inner = manifest.collections.iter().map(|one| format!("{}/", one.directory));
+    let mut found = Vec::new();
+    for prefix in [String::new()].into_iter().chain(inner) {
+        let names = fs.list(&root.join(&prefix)).unwrap_or_default();
+        for name in names.iter().filter_map(|name| name.to_str()) {
+            let full = format!("{prefix}{name}");
+            if OURS.iter().any(|ours| name.starts_with(ours)) && !live.contains(&full) {
+                found.push(full);
+            }
+        }
+    }
+    found
+}
+
 /// The newest manifest of a database; nothing when the directory holds nothing of one.
 pub(crate) fn read_newest(fs: &dyn FileSystem, root: &Path) -> Result<Option<Manifest>> {
     let Some(number) = manifest::newest(fs, root)? else {
@@ -225,13 +227,13 @@ pub(crate) fn read_newest(fs: &dyn FileSystem, root: &Path) -> Result<Option<Man
             Some(name) => {
                 let what = format!("the manifest is missing, though {name} is there");
                 let error = Error::corrupted(what).in_file(root);
-                Err(error.advise("restore the directory from a copy"))
+                Err(error.advise(super::RESTORE))
             }
         };
     };
     let path = root.join(manifest::file_name(number));
     let manifest = Manifest::decode(&read_whole(fs, &path)?);
-    let manifest = manifest.map_err(|error| error.in_file(&path))?;
+    let manifest = manifest.map_err(|error| error.in_file(&path).or_advise(super::RESTORE))?;
     if manifest.number != number {
         let what = format!("it is a copy of manifest {}", manifest.number);
         let error = Error::corrupted(what).in_file(&path);

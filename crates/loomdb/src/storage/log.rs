@@ -18,6 +18,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::RESTORE;
 use super::fs::{FileHandle, FileSystem};
 use super::manifest::LogPlace;
 use crate::limits::MAX_RECORD_BYTES;
@@ -197,10 +198,27 @@ pub(crate) fn replay(
 ) -> Result<Replay> {
     let path = root.join(file_name(place.number));
     let bytes = read_whole(fs, &path)?;
-    replay_bytes(&bytes, place, apply).map_err(|error| match error.file() {
-        Some(_) => error,
-        None => error.in_file(&path),
-    })
+    replay_bytes(&bytes, place, apply).map_err(|error| damaged(&path, error))
+}
+
+/// The bytes of a log up to the end of its last sound record.
+pub(crate) fn read_sound(
+    fs: &dyn FileSystem,
+    root: &Path,
+    place: &LogPlace,
+) -> Result<(Vec<u8>, Replay)> {
+    let path = root.join(file_name(place.number));
+    let mut bytes = read_whole(fs, &path)?;
+    let replay = replay_bytes(&bytes, place, &mut |_, _| Ok(()));
+    let replay = replay.map_err(|error| damaged(&path, error))?;
+    bytes.truncate(replay.end as usize);
+    Ok((bytes, replay))
+}
+
+/// An error about the contents of a log.
+fn damaged(path: &Path, error: Error) -> Error {
+    let error = if error.file().is_some() { error } else { error.in_file(path) };
+    if error.kind() == ErrorKind::Corrupted { error.or_advise(RESTORE) } else { error }
 }
 
 fn replay_bytes(
@@ -229,7 +247,7 @@ fn replay_bytes(
     if (at as u64) < promised {
         let what = format!("a record cannot be read, though {promised} bytes had been synced");
         let error = Error::corrupted(what).at_offset(at as u64);
-        return Err(error.advise("restore the directory from a copy"));
+        return Err(error.advise(RESTORE));
     }
     let warning = (at < bytes.len()).then(|| {
         let (cut, records) = (bytes.len() - at, behind.len());

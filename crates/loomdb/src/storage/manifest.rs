@@ -278,12 +278,12 @@ impl Manifest {
     }
 
     /// Every file that it names.
-    pub(super) fn files(&self) -> impl Iterator<Item = &FileRecord> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
         self.collections.iter().flat_map(Collection::files)
     }
 
     /// The bytes of the file.
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec(self)
             .map_err(|error| Error::invalid("the manifest cannot be written").caused_by(error))?;
         bytes.push(b'\n');

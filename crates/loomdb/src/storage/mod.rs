@@ -37,20 +37,28 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+/// What to do about a damaged file.
+pub(crate) const RESTORE: &str =
+    "restore the directory from a copy, or repair it, which saves what is sound";
+
 mod checked;
 mod checksum;
+pub(crate) mod copy;
 pub(crate) mod directory;
 mod fs;
 mod graph_file;
 pub(crate) mod log;
 pub(crate) mod manifest;
+pub(crate) mod new_file;
 pub(crate) mod npy;
 mod points;
 mod rows_file;
 mod save;
 pub(crate) mod segment;
+pub(crate) mod staging;
 mod store;
 mod vectors;
+pub(crate) mod verify;
 
 pub use fs::{EntryKind, FileHandle, FileLock, FileSystem, Locking, RealFs};
 pub use save::{Contents, Existing, SaveOptions, save, save_on};

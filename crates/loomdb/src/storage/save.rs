@@ -1,23 +1,19 @@
 //! Writing a collection: everything into a directory beside the target, then one rename.
-//!
-//! Whatever happens before the rename, the target is untouched, and the directory beside it is
-//! removed. When an older database is replaced, it steps aside for the rename and comes back when
-//! that fails. A process that dies in between leaves `.NAME.tmp-*`, which is rubbish, or
-//! `.NAME.old-*`, which is the older database; `open` mentions the latter.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loomdb_graph::{Graph, MAX_DIM, MAX_ROWS, Metric};
 
 use super::checked::CheckedWriter;
-use super::fs::{EntryKind, FileSystem, RealFs};
+use super::directory::sync_directory;
+use super::fs::{FileSystem, RealFs};
 use super::manifest::{self, Collection, Manifest, Segment};
+use super::staging::{Staging, Target};
 use super::{graph_file, points, vectors};
-use crate::{Error, ErrorKind, Ids, Result};
+use crate::{Error, Ids, Result};
 
-pub(super) const COLLECTION: &str = "default";
+const COLLECTION: &str = "default";
 const SEGMENT: &str = "default/seg-00000001";
 const VECTORS: &str = "default/seg-00000001/vectors.npy";
 const POINTS: &str = "default/seg-00000001/points.arrow";
@@ -106,7 +102,7 @@ pub fn save_on(
     let target = Target::new(fs, directory)?;
     target.check(options.existing)?;
     let staging = Staging::create(&target)?;
-    staging.write(contents, options)?;
+    write(&staging, contents, options)?;
     target.install(staging, options.existing)
 }
 
@@ -128,166 +124,26 @@ impl Contents<'_> {
     }
 }
 
-/// The place of a database, and how names beside it are made.
-struct Target<'a> {
-    fs: &'a dyn FileSystem,
-    path: &'a Path,
-    parent: &'a Path,
-    name: OsString,
-}
-
-impl<'a> Target<'a> {
-    fn new(fs: &'a dyn FileSystem, path: &'a Path) -> Result<Self> {
-        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
-            return Err(Error::invalid("this is not a name for a new directory").in_file(path));
-        };
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        Ok(Self { fs, path, parent, name: name.to_owned() })
-    }
-
-    /// Whether the place is free, or may be freed.
-    fn check(&self, existing: Existing) -> Result<()> {
-        let Some(kind) = self.entry_kind(self.path)? else { return Ok(()) };
-        let refuse = |what: &'static str, advice: &'static str| {
-            let error = Error::new(ErrorKind::AlreadyExists, what).in_file(self.path);
-            Err(error.advise(advice))
-        };
-        match (existing, kind) {
-            (Existing::Refuse, _) => {
-                refuse("it exists already", "choose another name or ask for it to be replaced")
-            }
-            (_, EntryKind::Other) => {
-                refuse("it is a link or no directory", "name the directory itself")
-            }
-            (_, EntryKind::Directory) if self.is_replaceable()? => Ok(()),
-            _ => refuse("it is not a database", "only a database is replaced: choose another name"),
-        }
-    }
-
-    fn is_replaceable(&self) -> Result<bool> {
-        let listed = self.fs.list(self.path);
-        let names = listed.map_err(|error| Error::io("list it", self.path, error))?;
-        Ok(names.is_empty() || manifest::newest(self.fs, self.path)?.is_some())
-    }
-
-    fn entry_kind(&self, path: &Path) -> Result<Option<EntryKind>> {
-        self.fs.entry_kind(path).map_err(|error| Error::io("look at it", path, error))
-    }
-
-    /// A name beside the target that nothing has: other threads and dead processes use the same
-    /// scheme.
-    fn free_neighbor(&self, purpose: &str) -> Result<PathBuf> {
-        for number in 0_u32.. {
-            let mut name = OsString::from(".");
-            name.push(&self.name);
-            name.push(format!(".{purpose}-{}-{number}", std::process::id()));
-            let path = self.parent.join(name);
-            if self.entry_kind(&path)?.is_none() {
-                return Ok(path);
-            }
-        }
-        Err(Error::new(ErrorKind::AlreadyExists, "too many leftovers").in_file(self.parent))
-    }
-
-    /// Puts a finished directory in the place.
-    fn install(&self, mut staging: Staging<'_>, existing: Existing) -> Result<()> {
-        self.check(existing)?;
-        // Without leave to replace, what another process puts there now makes the rename fail.
-        let retired = match (existing, self.entry_kind(self.path)?) {
-            (Existing::Replace, Some(_)) => Some(self.free_neighbor("old")?),
-            _ => None,
-        };
-        if let Some(retired) = &retired {
-            self.rename(self.path, retired)?;
-        }
-        if let Err(error) = self.rename_and_sync(&staging.path) {
-            if let Some(retired) = &retired {
-                self.rename(retired, self.path)?;
-            }
-            return Err(error);
-        }
-        staging.is_installed = true;
-        if let Some(retired) = &retired {
-            // The new database is in place and safe: a leftover of the old one is no failure.
-            self.fs.remove_directory(retired).ok();
-        }
-        Ok(())
-    }
-
-    /// After an error the finished directory is where it was.
-    fn rename_and_sync(&self, from: &Path) -> Result<()> {
-        self.rename(from, self.path)?;
-        let Err(error) = sync_directory(self.fs, self.parent) else { return Ok(()) };
-        self.rename(self.path, from)?;
-        Err(error)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        let renamed = self.fs.rename(from, to);
-        renamed.map_err(|error| Error::io("rename it", from, error))
-    }
-}
-
-/// The directory beside the target; it vanishes unless it is installed.
-struct Staging<'a> {
-    fs: &'a dyn FileSystem,
-    path: PathBuf,
-    is_installed: bool,
-}
-
-impl<'a> Staging<'a> {
-    fn create(target: &Target<'a>) -> Result<Self> {
-        loop {
-            let path = target.free_neighbor("tmp")?;
-            match target.fs.create_directory(&path) {
-                Ok(()) => return Ok(Self { fs: target.fs, path, is_installed: false }),
-                // Another thread was faster.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("create it", &path, error)),
-            }
-        }
-    }
-
-    fn write(&self, contents: &Contents<'_>, options: &SaveOptions<'_>) -> Result<()> {
-        let (fs, root) = (self.fs, &self.path);
-        self.create_directory(COLLECTION)?;
-        self.create_directory(SEGMENT)?;
-        let shape = (contents.ids.len(), contents.dim);
-        let file = CheckedWriter::create(fs, root, VECTORS)?;
-        let vectors = vectors::write(file, shape, contents.row, options.progress)?;
-        let points = points::write(fs, root, POINTS, contents.ids)?;
-        let write_graph = |graph: &Graph| graph_file::write(fs, root, GRAPH, &graph.to_parts());
-        let graph = contents.graph.map(write_graph).transpose()?;
-        let collection = Collection {
-            directory: COLLECTION.to_owned(),
-            dim: contents.dim,
-            segments: vec![Segment { rows: shape.0, vectors, points }],
-            graph,
-            ..Collection::empty(COLLECTION, 0, contents.metric)
-        };
-        let mut file = CheckedWriter::create(fs, root, &manifest::file_name(MANIFEST_NUMBER))?;
-        file.append(&Manifest::new(collection).encode()?)?;
-        file.finish()?;
-        [SEGMENT, COLLECTION].iter().try_for_each(|name| sync_directory(fs, &root.join(name)))?;
-        sync_directory(fs, root)
-    }
-
-    fn create_directory(&self, name: &str) -> Result<()> {
-        let path = self.path.join(name);
-        let created = self.fs.create_directory(&path);
-        created.map_err(|error| Error::io("create it", &path, error))
-    }
-}
-
-impl Drop for Staging<'_> {
-    fn drop(&mut self) {
-        if !self.is_installed {
-            // Nobody can be told, and what remains is marked as rubbish by its name.
-            self.fs.remove_directory(&self.path).ok();
-        }
-    }
-}
-
-fn sync_directory(fs: &dyn FileSystem, path: &Path) -> Result<()> {
-    fs.sync_directory(path).map_err(|error| Error::io("sync it", path, error))
+fn write(staging: &Staging<'_>, contents: &Contents<'_>, options: &SaveOptions<'_>) -> Result<()> {
+    let (fs, root) = (staging.fs, &staging.path);
+    staging.create_directory(COLLECTION)?;
+    staging.create_directory(SEGMENT)?;
+    let shape = (contents.ids.len(), contents.dim);
+    let file = CheckedWriter::create(fs, root, VECTORS)?;
+    let vectors = vectors::write(file, shape, contents.row, options.progress)?;
+    let points = points::write(fs, root, POINTS, contents.ids)?;
+    let write_graph = |graph: &Graph| graph_file::write(fs, root, GRAPH, &graph.to_parts());
+    let graph = contents.graph.map(write_graph).transpose()?;
+    let collection = Collection {
+        directory: COLLECTION.to_owned(),
+        dim: contents.dim,
+        segments: vec![Segment { rows: shape.0, vectors, points }],
+        graph,
+        ..Collection::empty(COLLECTION, 0, contents.metric)
+    };
+    let mut file = CheckedWriter::create(fs, root, &manifest::file_name(MANIFEST_NUMBER))?;
+    file.append(&Manifest::new(collection).encode()?)?;
+    file.finish()?;
+    [SEGMENT, COLLECTION].iter().try_for_each(|name| sync_directory(fs, &root.join(name)))?;
+    sync_directory(fs, root)
 }

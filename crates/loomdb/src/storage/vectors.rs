@@ -56,34 +56,84 @@ pub(super) fn read(
     (rows, dim): (usize, usize),
     head: usize,
 ) -> Result<(Vectors, Vectors)> {
-    let mut reader = CheckedReader::open(fs, root, record)?;
-    let path = reader.path().to_owned();
-    let decoded = decode(&mut reader, record.len_bytes(), (rows, dim), head);
-    decoded.map_err(|error| blame(&path, error))
+    let reader = RowReader::open(fs, root, record, (rows, dim))?;
+    let path = reader.reader.path().to_owned();
+    let read = || {
+        // The lengths agree with that of the file, so this much is there.
+        let mut first = Vectors::with_capacity(dim, head)?;
+        let mut behind = Vectors::with_capacity(dim, rows - head)?;
+        reader.each(&mut |values| {
+            let room = (head - first.len()) * dim;
+            let (for_first, for_behind) = values.split_at(room.min(values.len()));
+            first.push_rows(for_first)?;
+            Ok(behind.push_rows(for_behind)?)
+        })?;
+        Ok((first, behind))
+    };
+    read().map_err(|error| blame(&path, error))
 }
 
-fn decode(
-    reader: &mut CheckedReader<'_>,
-    len_bytes: u64,
+/// Reads a file piece by piece and keeps nothing: whether it can be read.
+pub(super) fn verify(
+    fs: &dyn FileSystem,
+    root: &Path,
+    record: &FileRecord,
     (rows, dim): (usize, usize),
-    head: usize,
-) -> Result<(Vectors, Vectors)> {
-    let first = reader.next_chunk()?.unwrap_or_default();
-    let mut bytes = data_behind_header(first, len_bytes, (rows, dim))?;
-    // The lengths agree with that of the file, so this much is there.
-    let mut split = Split {
-        head: Vectors::with_capacity(dim, head)?,
-        tail: Vectors::with_capacity(dim, rows - head)?,
-        head_rows: head,
-        values: Vec::with_capacity(bytes.len() / size_of::<f32>() + dim),
-    };
-    loop {
-        split.push(bytes)?;
-        match reader.next_chunk()? {
-            Some(chunk) => bytes = chunk,
-            None => return Ok((split.head, split.tail)),
+) -> Result<()> {
+    let reader = RowReader::open(fs, root, record, (rows, dim))?;
+    let path = reader.reader.path().to_owned();
+    let mut first = 0;
+    let verified = reader.each(&mut |values| {
+        for row in values.chunks(dim) {
+            check_row(row, dim).map_err(|error| error.at_row(first))?;
+            first += 1;
+        }
+        Ok(())
+    });
+    verified.map_err(|error| blame(&path, error))
+}
+
+/// A file of rows whose header fits the manifest.
+struct RowReader<'a> {
+    reader: CheckedReader<'a>,
+    dim: usize,
+    /// Values that were read and not given out.
+    values: Vec<f32>,
+}
+
+impl<'a> RowReader<'a> {
+    fn open(
+        fs: &dyn FileSystem,
+        root: &Path,
+        record: &'a FileRecord,
+        (rows, dim): (usize, usize),
+    ) -> Result<Self> {
+        let mut reader = CheckedReader::open(fs, root, record)?;
+        let path = reader.path().to_owned();
+        let first = reader.next_chunk()?.unwrap_or_default();
+        let data = data_behind_header(first, record.len_bytes(), (rows, dim));
+        let values = decoded(data.map_err(|error| blame(&path, error))?).collect();
+        Ok(Self { reader, dim, values })
+    }
+
+    /// Calls `push` with whole rows, in order. A chunk has a multiple of four bytes: no value is
+    /// ever cut.
+    fn each(mut self, push: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        loop {
+            let complete = self.values.len() / self.dim * self.dim;
+            let (rows, _) = self.values.split_at(complete);
+            push(rows)?;
+            self.values.drain(..complete);
+            match self.reader.next_chunk()? {
+                Some(chunk) => self.values.extend(decoded(chunk)),
+                None => return Ok(()),
+            }
         }
     }
+}
+
+fn decoded(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value))
 }
 
 /// The values in the first chunk of the file, if its header and length fit the manifest.
@@ -104,31 +154,5 @@ fn data_behind_header(first: &[u8], len_bytes: u64, shape: (usize, usize)) -> Re
         Ok(data)
     } else {
         Err(Error::corrupted(format!("it is not a table of {rows} x {dim} f32")))
-    }
-}
-
-/// Rows that come in pieces and go to two tables.
-struct Split {
-    head: Vectors,
-    tail: Vectors,
-    head_rows: usize,
-    /// Values of rows that are not complete yet.
-    values: Vec<f32>,
-}
-
-impl Split {
-    /// The pieces have a multiple of four bytes: a value is never cut.
-    fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let (values, _) = bytes.as_chunks();
-        self.values.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
-        let dim = self.head.dim();
-        let complete = self.values.len() / dim * dim;
-        let (rows, _) = self.values.split_at(complete);
-        let room = (self.head_rows - self.head.len()) * dim;
-        let (for_head, for_tail) = rows.split_at(room.min(rows.len()));
-        self.head.push_rows(for_head)?;
-        self.tail.push_rows(for_tail)?;
-        self.values.drain(..complete);
-        Ok(())
     }
 }

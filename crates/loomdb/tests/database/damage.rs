@@ -7,13 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use loomdb::{Durability, ErrorKind};
+use loomdb::{CheckOptions, Durability, ErrorKind, Finding, Severity, check_on};
 
-use crate::model::{Model, Op, check, content, open};
+use crate::model::{Model, Op, ROOT, check, content, open};
 use crate::sim::{Disk, SimFs};
 
 /// A closed database with a segment, a graph, its order, deletions, and a log.
-fn sample() -> (Disk, Model) {
+pub fn sample() -> (Disk, Model) {
     let fs = SimFs::new();
     let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
     let mut model = Model::new();
@@ -41,7 +41,7 @@ fn sample() -> (Disk, Model) {
     (disk, model)
 }
 
-fn files(disk: &Disk) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn files(disk: &Disk) -> Vec<(PathBuf, Vec<u8>)> {
     let files = disk.files().map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
     files.filter(|(path, _)| path.file_name().unwrap() != "LOCK").collect()
 }
@@ -51,9 +51,24 @@ fn is_expendable(path: &Path) -> bool {
     name.starts_with("graph-") || name.starts_with("order-")
 }
 
+/// A check names the file and how bad it is, and changes nothing.
+fn check_reports(disk: &Disk, path: &Path, what: &str) {
+    let fs = SimFs::on(disk.clone());
+    let report = check_on(&(Arc::new(fs.clone()) as _), ROOT, &CheckOptions::default()).unwrap();
+    let severity = if is_expendable(path) { Severity::Graph } else { Severity::Damage };
+    assert_eq!(report.worst(), Some(severity), "{what}: {report:?}");
+    // Behind a foreign manifest it is the other files that do not fit.
+    let is_manifest = path.file_name().unwrap().to_str().unwrap().starts_with("manifest-");
+    let names_it = |finding: &Finding| finding.file.as_deref() == Some(path);
+    assert!(is_manifest || report.findings.iter().any(names_it), "{what}: {report:?}");
+    assert!(report.findings.iter().all(|one| one.advice.is_some()), "{what}: {report:?}");
+    assert!(fs.disk().files().eq(disk.files()), "{what}: a check wrote");
+}
+
 /// Opens a damaged disk; whether that was refused.
 fn is_refused(disk: Disk, model: &Model, path: &Path, what: &str) -> bool {
     let what = format!("{what} in {}", path.display());
+    check_reports(&disk, path, &what);
     match open(Arc::new(SimFs::on(disk)), Durability::Synced) {
         Err(error) => {
             let kinds = [ErrorKind::Corrupted, ErrorKind::Unsupported];

@@ -1,8 +1,11 @@
 //! The promises of the database, each with a file of its own that tells its story.
 
+mod backup;
+mod check;
 mod condition;
 mod crash;
 mod damage;
+mod export;
 mod filtered;
 mod filtered_recall;
 mod interface;

@@ -137,6 +137,12 @@ impl SimFs {
         self.lock_state().disk.clone()
     }
 
+    /// Puts other bytes under a name, as a failing disk does.
+    pub fn overwrite(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.lock_state();
+        state.disk = state.disk.with(path, Some(bytes));
+    }
+
     fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }

@@ -1,0 +1,91 @@
+//! Checking a version of a collection: ids, graph, and a sample of its recall.
+
+use loomdb_graph::MAX_K;
+
+use super::snapshot::Snapshot;
+use crate::check::{CheckOptions, CheckedCollection, RecallSample, Severity};
+use crate::{Error, Result};
+
+/// Neighbors that each search of a sample is to find.
+const K: usize = 10;
+
+/// Where an id is found, as far as it is wrong, is told for so many points.
+const TOLD_IDS: usize = 5;
+
+impl Snapshot {
+    /// What is there, and what contradicts itself.
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        options: &CheckOptions<'_>,
+    ) -> Result<(CheckedCollection, Vec<(Severity, Error)>)> {
+        let graph = self.view.as_ref().and_then(|view| view.graph());
+        let unreachable_nodes = graph.map_or(0, |(graph, _)| graph.unreachable_count());
+        let checked = CheckedCollection {
+            name: name.to_owned(),
+            points: self.len(),
+            deleted_rows: self.state.deleted.len() as usize,
+            graph_rows: graph.map_or(0, |(graph, _)| graph.len()),
+            unreachable_nodes,
+            recall: self.sample_recall(options)?,
+        };
+        let mut errors = self.misplaced_ids(name);
+        if unreachable_nodes > 0 {
+            let what = format!(
+                "no walk through the graph of the collection {name:?} reaches {unreachable_nodes} \
+                 of its nodes"
+            );
+            errors.push((Severity::Graph, Error::corrupted(what)));
+        }
+        Ok((checked, errors))
+    }
+
+    /// Every point is found by its id, and at its own row.
+    fn misplaced_ids(&self, name: &str) -> Vec<(Severity, Error)> {
+        let mut errors = Vec::new();
+        for row in self.live_rows() {
+            let row = row as usize;
+            let id = self.state.rows.id(row);
+            let found = self.state.find(&id);
+            if found == Some(row as u32) {
+                continue;
+            }
+            let found = found.map_or("nowhere".to_owned(), |row| format!("at row {row}"));
+            let what =
+                format!("the id {id} of row {row} of the collection {name:?} is found {found}");
+            let error = Error::corrupted(what).advise(crate::storage::RESTORE);
+            errors.push((Severity::Damage, error));
+            if errors.len() == TOLD_IDS {
+                break;
+            }
+        }
+        errors
+    }
+
+    /// Searches for the vectors of points that are spread evenly over the rows.
+    fn sample_recall(&self, options: &CheckOptions<'_>) -> Result<Option<RecallSample>> {
+        let others = self.len().saturating_sub(1);
+        if options.recall_queries == 0 || others == 0 {
+            return Ok(None);
+        }
+        let (k, ef_search) = (K.min(others), options.ef_search);
+        let step = (self.len() / options.recall_queries).max(1);
+        let (mut queries, mut found) = (0, 0);
+        for row in self.live_rows().into_iter().step_by(step).take(options.recall_queries) {
+            let row = row as usize;
+            let query = self.vector(row);
+            let id = self.state.rows.id(row);
+            let search = self.search(query).k((k + 1).min(MAX_K)).ef_search(ef_search);
+            let mut exact = search.clone().exact().run()?;
+            exact.retain(|hit| hit.id != id);
+            let Some(bound) = exact.get(k - 1).map(|hit| hit.distance) else { continue };
+            let near = search.run()?;
+            // Which of several ties is found is nobody's merit.
+            let near = near.iter().filter(|hit| hit.id != id && hit.distance <= bound);
+            found += near.count().min(k);
+            queries += 1;
+        }
+        let recall = found as f64 / (queries * k).max(1) as f64;
+        Ok(Some(RecallSample { queries, k, ef_search, recall }))
+    }
+}
