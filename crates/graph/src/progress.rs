@@ -37,7 +37,8 @@ impl Phase {
 
 /// Watches a long call; called from any of its threads, often, so it must be quick.
 pub trait Observer: Sync {
-    /// `done` of `total` steps of `phase` are finished; calls may come out of order.
+    /// `done` of `total` steps of `phase` are finished; calls may come out of order. The first
+    /// call of a phase, with none done, comes when it begins.
     fn progress(&self, phase: Phase, done: usize, total: usize) {
         let _ = (phase, done, total);
     }

@@ -5,7 +5,6 @@
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 use loomdb_graph::{
@@ -13,8 +12,10 @@ use loomdb_graph::{
 };
 use serde::Serialize;
 
+use super::floor::Floor;
 use super::inputs::{name_of, read_queries, read_rows, read_truth};
 use super::memory::peak_rss_mib;
+use super::phases::{Phases, Stopwatch};
 use super::queries::{Questions, Searched, Searcher, nearest_rows};
 use super::statistics::Seconds;
 use crate::arguments;
@@ -82,6 +83,9 @@ struct Report {
     parameters: Parameters,
     build_seconds: Seconds,
     vectors_per_second: f64,
+    /// Of the last build, as are all that follow.
+    phases: Phases,
+    floor: Floor,
     distance_computations: u64,
     /// Nothing where the system does not tell.
     peak_rss_mib: Option<f64>,
@@ -107,6 +111,7 @@ struct Parameters {
 /// The last of some builds.
 struct Built {
     build: Build,
+    phases: Phases,
     seconds: Seconds,
     peak_rss_mib: Option<f64>,
 }
@@ -139,17 +144,17 @@ impl Arguments {
         let base = read_rows(&self.base, self.rows)?;
         // Nobody should wait for a build whose queries then turn out to be of no use.
         self.read_questions(base.len(), base.dim())?;
-        let (mut build, first) = self.timed_build(base, params, workers)?;
+        let (mut build, first, mut phases) = self.timed_build(base, params, workers)?;
         let peak_rss_mib = peak_rss_mib();
         let mut all = vec![first];
         for _ in 1..self.repeat {
             drop(build);
             let base = read_rows(&self.base, self.rows)?;
             let seconds;
-            (build, seconds) = self.timed_build(base, params, workers)?;
+            (build, seconds, phases) = self.timed_build(base, params, workers)?;
             all.push(seconds);
         }
-        Ok(Built { build, seconds: Seconds::new(all), peak_rss_mib })
+        Ok(Built { build, phases, seconds: Seconds::new(all), peak_rss_mib })
     }
 
     fn timed_build(
@@ -157,11 +162,12 @@ impl Arguments {
         base: Vectors,
         params: &BuildParams,
         workers: &Workers,
-    ) -> loomdb::Result<(Build, f64)> {
+    ) -> loomdb::Result<(Build, f64, Phases)> {
         let progress = Progress::new("building");
-        let started = Instant::now();
-        let build = loomdb_graph::build(base, self.metric, params, workers, &progress)?;
-        Ok((build, started.elapsed().as_secs_f64()))
+        let watch = Stopwatch::start(&progress);
+        let build = loomdb_graph::build(base, self.metric, params, workers, &watch)?;
+        let (seconds, phases) = watch.stop();
+        Ok((build, seconds, phases))
     }
 
     /// The queries, and the rows nearest to each if they are given.
@@ -189,7 +195,8 @@ impl Arguments {
         built: Built,
         searches: Vec<Searched>,
     ) -> Report {
-        let Built { build: Build { graph, stats, .. }, seconds, peak_rss_mib } = built;
+        let Built { build: Build { graph, stats, .. }, phases, seconds, peak_rss_mib } = built;
+        let floor = Floor::new(&stats, graph.dim(), seconds.median, workers);
         let degrees = graph.degrees();
         Report {
             dataset: name_of(&self.base),
@@ -201,6 +208,8 @@ impl Arguments {
             parameters: Parameters::new(params),
             vectors_per_second: rate(graph.len(), seconds.median),
             build_seconds: seconds,
+            phases,
+            floor,
             distance_computations: stats.distance_computations,
             peak_rss_mib,
             index_mib: mib(graph.bytes()),
@@ -256,6 +265,8 @@ impl Report {
         let mut table = Table::new(&[Align::Left, Align::Left]);
         let mut fact = |name: &str, text: String| table.row([name.to_owned(), text]);
         fact("build", self.describe_build());
+        fact("phases", self.describe_phases());
+        fact("floor", self.describe_floor());
         fact("strategy", self.describe_strategy());
         fact("distances", count(self.distance_computations));
         let peak = self.peak_rss_mib.map_or("unknown".to_owned(), |peak| format!("{peak:.1} MiB"));
@@ -279,6 +290,28 @@ impl Report {
         }
         let all: Vec<String> = all.iter().map(|time| seconds(*time)).collect();
         format!("{built} (median of {})", all.join(", "))
+    }
+
+    fn describe_phases(&self) -> String {
+        let taken = self.phases.named().into_iter().filter(|(_, time)| *time > 0.0);
+        let taken: Vec<_> = taken.map(|(name, time)| format!("{name} {}", seconds(time))).collect();
+        taken.join(", ")
+    }
+
+    fn describe_floor(&self) -> String {
+        let floor = &self.floor;
+        let giga = |count: u64| count as f64 / 1.0e9;
+        let mut products = vec![format!(
+            "{:.2} G multiply-adds of f32 at {:.0} GFLOP/s",
+            giga(floor.multiply_adds_f32),
+            floor.rate_f32_gflops
+        )];
+        if let Some(rate) = floor.rate_bytes_gops {
+            let count = giga(floor.multiply_adds_bytes);
+            products.insert(0, format!("{count:.2} G multiply-adds of bytes at {rate:.0} GOP/s"));
+        }
+        let (all, ratio) = (products.join(", "), floor.ratio);
+        format!("{}, of which the build takes {ratio:.1} times ({all})", seconds(floor.seconds))
     }
 
     fn describe_strategy(&self) -> String {

@@ -10,9 +10,11 @@ mod build;
 mod flat;
 mod ladder;
 
+mod floor;
 mod inputs;
 mod made;
 mod memory;
+mod phases;
 mod queries;
 mod statistics;
 

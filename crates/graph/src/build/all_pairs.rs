@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
+use super::Computed;
 use super::candidates::{Candidates, Lists};
 use super::link::Members;
 use crate::Error;
@@ -40,6 +41,7 @@ pub(super) fn candidates(
     let tiles: Vec<(usize, usize)> =
         (0..blocks).flat_map(|apart| (apart..blocks).map(move |row| (row, row - apart))).collect();
     let finished = AtomicUsize::new(0);
+    observer.progress(Phase::Candidates, 0, tiles.len());
     tiles.par_iter().try_for_each_init(Tile::default, |tile, &(row, column)| {
         check_canceled(observer)?;
         pairs.offer(tile, row, column);
@@ -115,7 +117,8 @@ impl AllPairs {
             blurred
         };
         let blurred: usize = blocks.map(take_out).sum();
-        candidates.computed = (rows * rows.saturating_sub(1) / 2 + blurred * rows) as u64;
+        let computed = rows * rows.saturating_sub(1) / 2 + blurred * rows;
+        candidates.computed = Computed::values(computed as u64);
         candidates
     }
 }

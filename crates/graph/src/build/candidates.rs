@@ -3,6 +3,8 @@
 //! A member may be in several lists (one for each leaf that it lies in). Lists hold node numbers
 //! without distances: those are measured again, unrounded, when the lists are joined.
 
+use super::Computed;
+
 /// No candidate.
 const NONE: u32 = u32::MAX;
 
@@ -13,7 +15,7 @@ pub(super) struct Candidates {
     nodes: Vec<u32>,
     lists: Lists,
     /// Distances that were computed to find them.
-    pub computed: u64,
+    pub computed: Computed,
 }
 
 /// The lists of each member, by the place of the member.
@@ -28,7 +30,12 @@ pub(super) enum Lists {
 impl Candidates {
     /// Room for `lists` lists of `per_list` nodes.
     pub(super) fn new(lists: usize, per_list: usize, owners: Lists) -> Self {
-        Self { per_list, nodes: vec![NONE; lists * per_list], lists: owners, computed: 0 }
+        Self {
+            per_list,
+            nodes: vec![NONE; lists * per_list],
+            lists: owners,
+            computed: Computed::default(),
+        }
     }
 
     /// All slots, list after list, to be filled from the front of each list.

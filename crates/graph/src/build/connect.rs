@@ -123,6 +123,7 @@ pub(super) fn connect(graph: &Graph, stats: &mut BuildStats, observer: &dyn Obse
     let mut walk = Walk { graph, reached: vec![false; nodes], growth: Growth::unknown(nodes) };
     walk.growth.grow(nodes);
     let Some(root) = graph.entry_point else { return walk.growth };
+    observer.progress(Phase::Connect, 0, nodes);
     walk.from(root, NONE);
     let mut scratch = Scratch::new();
     for node in 0..nodes as u32 {

@@ -100,7 +100,7 @@ impl<'a> Linker<'a> {
         Self { graph, params, observer, computed: 0 }
     }
 
-    /// Distances computed, those of the candidates included.
+    /// Distances computed, those of the candidates not included.
     pub(super) fn computed(&self) -> u64 {
         self.computed
     }
@@ -112,14 +112,21 @@ impl<'a> Linker<'a> {
         members: &Members,
         candidates: Candidates,
     ) -> Result<(), Error> {
-        self.computed += candidates.computed;
         let chosen = self.choose(level, members, &candidates)?;
         drop(candidates);
         self.computed += chosen.iter().map(|chunk| chunk.computed).sum::<u64>();
         check_canceled(self.observer)?;
+        self.start(Phase::Backlinks, level, members);
         let reverse = Reverse::group(members, &chosen);
         self.computed += self.apply(level, members, &chosen, &reverse);
         Ok(())
+    }
+
+    /// Tells that a phase begins; the levels above 0 are too small to tell of.
+    fn start(&self, phase: Phase, level: u8, members: &Members) {
+        if level == 0 {
+            self.observer.progress(phase, 0, members.len());
+        }
     }
 
     /// Lets each member choose among its candidates.
@@ -131,6 +138,7 @@ impl<'a> Linker<'a> {
     ) -> Result<Vec<Chosen>, Error> {
         let max_degree = self.params.max_degree(level);
         let finished = AtomicUsize::new(0);
+        self.start(Phase::Prune, level, members);
         let chunks = (0..members.len()).into_par_iter().step_by(CHUNK);
         let choose = |work: &mut Work, first: usize| {
             check_canceled(self.observer)?;

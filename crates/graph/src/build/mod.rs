@@ -49,6 +49,8 @@ pub struct BuildStats {
     pub strategy: Strategy,
     /// Pairs of rows whose distance was computed, by tiles or one by one.
     pub distance_computations: u64,
+    /// Those of them that were products of rows rounded to one byte a value.
+    pub byte_distances: u64,
     /// Rows that are byte for byte equal to an earlier one.
     pub duplicates: usize,
     /// Nodes that no walk reached before a link was added for them.
@@ -57,7 +59,44 @@ pub struct BuildStats {
 
 impl BuildStats {
     fn new(strategy: Strategy) -> Self {
-        Self { strategy, distance_computations: 0, duplicates: 0, reconnected: 0 }
+        Self {
+            strategy,
+            distance_computations: 0,
+            byte_distances: 0,
+            duplicates: 0,
+            reconnected: 0,
+        }
+    }
+
+    fn add(&mut self, computed: Computed) {
+        self.distance_computations += computed.values + computed.bytes;
+        self.byte_distances += computed.bytes;
+    }
+}
+
+/// Distances computed, by the kind of product that they took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Computed {
+    values: u64,
+    bytes: u64,
+}
+
+impl Computed {
+    fn values(values: u64) -> Self {
+        Self { values, bytes: 0 }
+    }
+
+    fn bytes(bytes: u64) -> Self {
+        Self { values: 0, bytes }
+    }
+}
+
+impl std::iter::Sum for Computed {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            values: sum.values + part.values,
+            bytes: sum.bytes + part.bytes,
+        })
     }
 }
 
@@ -133,11 +172,12 @@ impl Bulk<'_> {
         let unique = Members::All(order.len() - groups.duplicates.len());
         let candidates = match partition {
             Some(partition) => {
-                stats.distance_computations += partition.computed();
+                stats.add(partition.computed());
                 partition.candidates(space, (&unique, &order), self.observer)?
             }
             None => all_pairs::candidates(space, &unique, self.observer)?,
         };
+        stats.add(candidates.computed);
         Ok((candidates, order))
     }
 
@@ -168,14 +208,16 @@ impl Bulk<'_> {
         members: &Members,
         stats: &mut BuildStats,
     ) -> Result<Candidates, Error> {
-        match plan(members.len(), Strategy::Auto) {
+        let candidates = match plan(members.len(), Strategy::Auto) {
             Strategy::Partition => {
                 let nodes = (0..members.len()).map(|place| members.node(place)).collect();
                 let partition = partition::Partition::of(space, nodes, self.params, &())?;
-                stats.distance_computations += partition.computed();
-                partition.candidates_in_place(space, members)
+                stats.add(partition.computed());
+                partition.candidates_in_place(space, members)?
             }
-            _ => all_pairs::candidates(space, members, &()),
-        }
+            _ => all_pairs::candidates(space, members, &())?,
+        };
+        stats.add(candidates.computed);
+        Ok(candidates)
     }
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use super::Computed;
 use crate::candidate::Candidate;
 use crate::codes::{CodeColumns, CodeWork, Codes};
 use crate::nearest::Nearest;
@@ -81,12 +82,14 @@ impl NearWork {
         nodes: &[u32],
         keep: usize,
         mut give: impl FnMut(usize, &[Candidate]),
-    ) {
+    ) -> Computed {
         let Rows { space, codes } = leaders.rows;
+        let pairs = (nodes.len() * leaders.nodes.len()) as u64;
         if let Some(codes) = codes
             && leaders.columns(codes).nearest((space, codes), nodes, keep, &mut self.codes)
         {
-            return self.codes.give(keep, give);
+            self.codes.give(keep, give);
+            return Computed::bytes(pairs);
         }
         self.panel.fill(space, nodes.iter().copied(), &leaders.centre);
         self.lists.restart(nodes.len(), keep);
@@ -97,6 +100,7 @@ impl NearWork {
             let near = self.sharp(space, (place, *node), leaders.nodes, keep);
             give(place, &near[..keep.min(near.len())]);
         }
+        Computed::values(pairs)
     }
 
     /// Gives each of `nodes`, by its place, the `keep` nearest others, called by their places.
@@ -106,12 +110,14 @@ impl NearWork {
         nodes: &[u32],
         keep: usize,
         mut give: impl FnMut(usize, &[Candidate]),
-    ) {
+    ) -> Computed {
         let Rows { space, codes } = rows;
+        let pairs = (nodes.len() * nodes.len().saturating_sub(1) / 2) as u64;
         if let Some(codes) = codes {
             self.columns.fill(codes, nodes);
             if self.columns.nearest((space, codes), nodes, keep, &mut self.codes) {
-                return self.codes.give(keep, give);
+                self.codes.give(keep, give);
+                return Computed::bytes(pairs);
             }
         }
         let all = nodes.iter().copied();
@@ -129,6 +135,7 @@ impl NearWork {
             }
             give(place, &near[..keep.min(near.len())]);
         }
+        Computed::values(pairs)
     }
 
     /// The nearest of `others` of a row of the panel, by their places; measured again, the row

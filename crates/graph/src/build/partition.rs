@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use super::Computed;
 use super::candidates::{Candidates, Lists};
 use super::link::Members;
 use super::near::{Leaders, NearWork, Rows};
@@ -60,7 +61,7 @@ struct Cell {
 pub(super) struct Partition {
     leaves: Vec<Cell>,
     codes: Option<Codes>,
-    computed: u64,
+    computed: Computed,
 }
 
 /// The constant part of the recursion.
@@ -81,13 +82,14 @@ impl Partition {
         let root = Cell { home_count: rows.len(), rows };
         let seed = hash(params.seed, PURPOSE);
         let codes = Codes::of(space);
+        observer.progress(Phase::Partition, 0, root.rows.len());
         let splitter = Splitter { space, codes: codes.as_ref(), observer };
         let (leaves, computed) = splitter.split(root, 0, seed)?;
         Ok(Self { leaves, codes, computed })
     }
 
     /// Distances computed to find the leaves.
-    pub(super) fn computed(&self) -> u64 {
+    pub(super) fn computed(&self) -> Computed {
         self.computed
     }
 
@@ -133,8 +135,6 @@ impl Partition {
     ) -> Result<Candidates, Error> {
         let lists = self.leaves.iter().map(|leaf| leaf.rows.len()).sum();
         let mut candidates = Candidates::new(lists, KEEP, self.lists(members));
-        let pairs = |leaf: &Cell| (leaf.rows.len() * leaf.rows.len().saturating_sub(1) / 2) as u64;
-        candidates.computed = self.leaves.iter().map(pairs).sum();
         let mut rest = candidates.slots();
         let mut tasks = Vec::with_capacity(self.leaves.len());
         for leaf in &self.leaves {
@@ -143,21 +143,24 @@ impl Partition {
             rest = behind;
         }
         let (finished, total) = (AtomicUsize::new(0), tasks.len());
-        tasks.into_par_iter().try_for_each_init(
+        observer.progress(Phase::Candidates, 0, total);
+        let computed = tasks.into_par_iter().map_init(
             || NearWork::new(space),
             |work, (leaf, slots)| {
                 check_canceled(observer)?;
                 let rows = Rows { space, codes: self.codes.as_ref() };
-                work.within(rows, &leaf.rows, KEEP, |row, near| {
+                let computed = work.within(rows, &leaf.rows, KEEP, |row, near| {
                     for (slot, near) in slots[row * KEEP..].iter_mut().zip(near) {
                         *slot = leaf.rows[near.node() as usize];
                     }
                 });
                 let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
                 observer.progress(Phase::Candidates, finished, total);
-                Ok(())
+                Ok(computed)
             },
-        )?;
+        );
+        let computed: Vec<Computed> = computed.collect::<Result<_, Error>>()?;
+        candidates.computed = computed.into_iter().sum();
         Ok(candidates)
     }
 
@@ -188,13 +191,13 @@ impl Splitter<'_> {
     }
 
     /// Splits a cell into leaves, and counts the distances that it took.
-    fn split(&self, cell: Cell, depth: usize, seed: u64) -> Result<(Vec<Cell>, u64), Error> {
+    fn split(&self, cell: Cell, depth: usize, seed: u64) -> Result<(Vec<Cell>, Computed), Error> {
         check_canceled(self.observer)?;
         if cell.rows.len() <= LEAF_ROWS {
-            return Ok((vec![cell], 0));
+            return Ok((vec![cell], Computed::default()));
         }
         if depth == MAX_DEPTH {
-            return Ok((cut_at_random(&cell, seed), 0));
+            return Ok((cut_at_random(&cell, seed), Computed::default()));
         }
         let rows = cell.rows.len();
         let (children, computed) = self.children(&cell, depth, seed);
@@ -206,24 +209,25 @@ impl Splitter<'_> {
                 let seed = hash(seed, index as u64);
                 let shrink = child.rows.len() as f64 / rows as f64;
                 if child.rows.len() > LEAF_ROWS && shrink > MIN_SHRINK {
-                    return Ok((cut_at_random(&child, seed), 0));
+                    return Ok((cut_at_random(&child, seed), Computed::default()));
                 }
                 self.split(child, depth + 1, seed)
             })
             .collect::<Result<_, Error>>()?;
-        let total = computed + parts.iter().map(|(_, computed)| computed).sum::<u64>();
+        let below = parts.iter().map(|(_, computed)| *computed);
+        let total = below.chain([computed]).sum();
         Ok((parts.into_iter().flat_map(|(leaves, _)| leaves).collect(), total))
     }
 
     /// Lets each row of a cell join its nearest leaders.
-    fn children(&self, cell: &Cell, depth: usize, seed: u64) -> (Vec<Cell>, u64) {
+    fn children(&self, cell: &Cell, depth: usize, seed: u64) -> (Vec<Cell>, Computed) {
         let rows = cell.rows.len();
         let fan_out = FAN_OUT.get(depth).copied().unwrap_or(1);
         let wanted = (rows * fan_out).div_ceil(TARGET_ROWS);
         let leaders = wanted.clamp(2 * fan_out, MAX_LEADERS).min(rows);
         let leaders = Random::new(seed, 0).sample(leaders, rows);
         let leaders: Vec<u32> = leaders.iter().map(|place| cell.rows[*place as usize]).collect();
-        let joined = self.nearest_leaders(cell, &leaders, fan_out, depth);
+        let (joined, computed) = self.nearest_leaders(cell, &leaders, fan_out, depth);
         let mut homes = vec![Vec::new(); leaders.len()];
         let mut guests = vec![Vec::new(); leaders.len()];
         for (place, (row, joined)) in cell.rows.iter().zip(joined.chunks(fan_out)).enumerate() {
@@ -238,7 +242,7 @@ impl Splitter<'_> {
             rows.append(&mut guests);
             Cell { rows, home_count }
         });
-        (join_small(children), (rows * leaders.len()) as u64)
+        (join_small(children), computed)
     }
 
     /// The `fan_out` nearest leaders of each row of a cell, nearest first.
@@ -248,16 +252,16 @@ impl Splitter<'_> {
         leaders: &[u32],
         fan_out: usize,
         depth: usize,
-    ) -> Vec<u32> {
+    ) -> (Vec<u32>, Computed) {
         let leaders = Leaders::new(self.rows(), leaders);
         let mut joined = vec![0; cell.rows.len() * fan_out];
         let stripes = cell.rows.par_chunks(STRIPE_ROWS);
         let (finished, total) = (AtomicUsize::new(0), stripes.len());
         let stripes = stripes.zip(joined.par_chunks_mut(STRIPE_ROWS * fan_out));
-        stripes.for_each_init(
+        let computed = stripes.map_init(
             || NearWork::new(self.space),
             |work, (rows, joined)| {
-                work.among(&leaders, rows, fan_out, |row, near| {
+                let computed = work.among(&leaders, rows, fan_out, |row, near| {
                     for (leader, near) in joined[row * fan_out..].iter_mut().zip(near) {
                         *leader = near.node();
                     }
@@ -266,9 +270,11 @@ impl Splitter<'_> {
                     let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
                     self.observer.progress(Phase::Partition, finished, total);
                 }
+                computed
             },
         );
-        joined
+        let computed = computed.collect::<Vec<_>>().into_iter().sum();
+        (joined, computed)
     }
 }
 
