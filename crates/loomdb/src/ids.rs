@@ -90,6 +90,22 @@ impl Ids {
         }
     }
 
+    /// These ids and then others of the same type.
+    pub(crate) fn followed_by(self, more: Self) -> Result<Self> {
+        match (self, more) {
+            (Self::Integer(mut ids), Self::Integer(more)) => {
+                ids.extend(more);
+                Ok(Self::Integer(ids))
+            }
+            (Self::Text(mut ids), Self::Text(more)) => {
+                ids.extend(more);
+                Ok(Self::Text(ids))
+            }
+            _ => Err(Error::invalid("the batches have ids of different types")
+                .advise("keep to one type of ids")),
+        }
+    }
+
     /// Whether every id is short enough and no two are equal.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! What a write is given: vectors, perhaps ids, perhaps metadata.
 
-use arrow_array::RecordBatch;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::Schema;
 use loomdb_graph::Vectors;
 
 use super::metadata::{self, Metadata};
-use crate::{Error, Ids, Result};
+use crate::{Error, Ids, Result, import};
 
 /// Points to be written together: all of them or none.
 ///
@@ -22,7 +25,7 @@ use crate::{Error, Ids, Result};
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub(super) ids: Option<Ids>,
-    pub(super) vectors: Vectors,
+    pub(super) vectors: Arc<Vectors>,
     pub(super) metadata: Option<RecordBatch>,
 }
 
@@ -39,12 +42,12 @@ impl Batch {
             return Err(Error::invalid(what).advise("give one id for each vector"));
         }
         ids.validate()?;
-        Ok(Self { ids: Some(ids), vectors, metadata: None })
+        Ok(Self { ids: Some(ids), vectors: Arc::new(vectors), metadata: None })
     }
 
     /// Points that get the next free integers as ids.
     pub fn without_ids(vectors: Vectors) -> Self {
-        Self { ids: None, vectors, metadata: None }
+        Self { ids: None, vectors: Arc::new(vectors), metadata: None }
     }
 
     /// The same points with metadata: one column for each field.
@@ -57,6 +60,21 @@ impl Batch {
         Ok(self)
     }
 
+    /// Points from a table: ids from its column `id` if there is one, vectors from the column
+    /// `vector` or `embedding` or the only column of lists of numbers, metadata from all others.
+    ///
+    /// # Errors
+    /// `NotFound` when no column can be the vectors; `InvalidInput` for rows and types that cannot
+    /// be used, with the row.
+    pub fn from_table(table: &RecordBatch) -> Result<Self> {
+        let (imported, metadata) = import::from_table(table)?;
+        let batch = match imported.ids {
+            Some(ids) => Self::new(ids, imported.vectors)?,
+            None => Self::without_ids(imported.vectors),
+        };
+        batch.with_metadata(metadata)
+    }
+
     /// The same points with metadata: one object for each point.
     ///
     /// # Errors
@@ -65,6 +83,14 @@ impl Batch {
     pub fn with_records(self, records: &[Metadata]) -> Result<Self> {
         check_rows(records.len(), self.len())?;
         self.with_metadata(metadata::from_records(records)?)
+    }
+
+    /// A table of so many rows without a column.
+    pub(super) fn no_metadata(rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let table =
+            RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+        table.map_err(|error| Error::invalid("there is no such table").caused_by(error))
     }
 
     /// The number of points.

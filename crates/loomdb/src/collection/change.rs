@@ -6,6 +6,8 @@
 //! | Arrow stream: ids and metadata | rows x dim x f32
 //! ```
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
 use loomdb_graph::Vectors;
@@ -24,7 +26,7 @@ pub(crate) enum Change {
         /// Ids, then metadata.
         table: RecordBatch,
         /// A vector for each of them.
-        vectors: Vectors,
+        vectors: Arc<Vectors>,
     },
     /// Ids that lose their rows.
     Delete {
@@ -89,7 +91,7 @@ impl Change {
             return Err(damaged());
         }
         let change = match *sort {
-            PUT => Self::Put { table, vectors: decode_vectors(values, rows, dim)? },
+            PUT => Self::Put { table, vectors: Arc::new(decode_vectors(values, rows, dim)?) },
             DELETE if values.is_empty() && table.num_columns() == 1 => Self::Delete { table },
             _ => return Err(damaged()),
         };

@@ -4,6 +4,7 @@
 //! and only where no digit is lost. Rows that were written before a field came up have null in it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
@@ -25,6 +26,9 @@ pub(super) const ID: &str = "id";
 
 /// Names that a field cannot have, because other columns have them.
 const RESERVED: [&str; 2] = [ID, "vector"];
+
+/// The years 0000 to 9999, which have four digits and can be written in RFC 3339.
+const MOMENTS: RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 /// The largest integer up to which every integer is a float.
 const MAX_EXACT: i64 = 1 << 53;
@@ -348,7 +352,11 @@ fn scaled<T: ArrowPrimitiveType>(
 where
     T::Native: Into<i64>,
 {
-    let too_far = || Error::invalid(format!("the field {name:?} holds a date out of range"));
+    let too_far = || {
+        let error = Error::invalid(format!("the field {name:?} holds a date out of range"));
+        error.advise("dates are of the years 0000 to 9999; use an integer for others")
+    };
+    let scale = |value| scale(value).filter(|micros| MOMENTS.contains(micros));
     let moments =
         column.as_primitive::<T>().try_unary::<_, TimestampMicrosecondType, Error>(|value| {
             scale(value.into()).ok_or_else(too_far)

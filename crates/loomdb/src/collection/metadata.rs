@@ -14,6 +14,7 @@ use arrow_array::{
     StringArray,
 };
 use arrow_schema::{DataType, Field, Schema};
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -132,7 +133,7 @@ fn value_at(column: &ArrayRef, row: usize) -> Value {
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Utf8 => column.as_string::<i32>().value(row).into(),
         DataType::Timestamp(_, _) => {
-            moment(column.as_primitive::<TimestampMicrosecondType>().value(row)).into()
+            moment(column.as_primitive::<TimestampMicrosecondType>().value(row))
         }
         DataType::List(_) => {
             let list = column.as_list::<i32>().value(row);
@@ -142,32 +143,12 @@ fn value_at(column: &ArrayRef, row: usize) -> Value {
     }
 }
 
-/// A moment as in RFC 3339, with as many digits as it needs.
-fn moment(micros: i64) -> String {
-    const DAY: i64 = 86_400_000_000;
-    let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
-    let (year, month, day) = civil(days);
-    let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let fraction = match fraction {
-        0 => String::new(),
-        _ => format!(".{fraction:06}"),
-    };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
-/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: eras of 400
-/// years, and years that begin in March so that the leap day ends them.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+/// A moment as in RFC 3339, with as many digits as it needs; [`super::fields`] lets in no year that
+/// this cannot write, so what a foreign file may hold beyond them stays a number.
+fn moment(micros: i64) -> Value {
+    let moment = DateTime::from_timestamp_micros(micros);
+    moment
+        .map_or(micros.into(), |moment| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())
 }
 
 #[cfg(test)]
@@ -222,9 +203,13 @@ mod tests {
             (1_795_460_645, "2026-11-23T19:04:05Z"),
             (-1, "1969-12-31T23:59:59Z"),
             (-2_208_988_800, "1900-01-01T00:00:00Z"),
+            (-62_167_219_200, "0000-01-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(moment(seconds * 1_000_000), text);
         }
         assert_eq!(moment(1), "1970-01-01T00:00:00.000001Z");
+        assert_eq!(moment(-1_000), "1969-12-31T23:59:59.999Z");
+        assert_eq!(moment(i64::MAX), i64::MAX);
     }
 }

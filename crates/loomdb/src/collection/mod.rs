@@ -20,6 +20,7 @@ mod search_plan;
 mod snapshot;
 mod state;
 mod within;
+mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{Field, Schema as TableSchema};
-use loomdb_graph::{MAX_DIM, Metric, Vectors};
+use loomdb_graph::{MAX_DIM, Metric, Observer, Vectors};
 
 use crate::database::Shared;
 use crate::export::{ExportOptions, Exported};
@@ -46,8 +47,9 @@ pub use search::{Explanation, Hit, Search, SearchMany};
 pub use search_plan::SearchStrategy;
 pub use snapshot::{CollectionInfo, Found, Page, Pages, Point, Snapshot};
 pub use state::IdType;
-pub(crate) use state::{Making, Plan, State};
+pub(crate) use state::{Linking, Making, Plan, State};
 pub use within::Within;
+pub use writer::Writer;
 
 /// Ids that an error names.
 const NAMED_IDS: usize = 5;
@@ -158,11 +160,16 @@ impl Collection {
     /// another dimension, type of ids or type of a metadata field, or a zero vector under cosine;
     /// `StorageFull`, `Io`, `Poisoned`. After any of them none of the points are added.
     pub fn add(&self, batch: &Batch) -> Result<Ids> {
-        self.put(batch, |state, ids| {
-            let found = state.find_all(ids);
-            let taken = (0..ids.len()).filter(|row| found[*row].is_some());
-            refuse_ids(ErrorKind::AlreadyExists, ids, taken, "exist already", "use upsert")
-        })
+        self.add_watched(batch, &())
+    }
+
+    /// [`Self::add`], watched and canceled by an observer: a large batch is built into the graph
+    /// first, which takes longest, and only then written.
+    ///
+    /// # Errors
+    /// As [`Self::add`]; `Canceled` when the observer asks, and then no points are added.
+    pub fn add_watched(&self, batch: &Batch, observer: &dyn Observer) -> Result<Ids> {
+        self.put(batch, Putting::Add, Linking::Now(observer))
     }
 
     /// Adds points; those whose ids are there are replaced, vector and metadata.
@@ -170,23 +177,36 @@ impl Collection {
     /// # Errors
     /// As [`Self::add`], but for ids that are there.
     pub fn upsert(&self, batch: &Batch) -> Result<Ids> {
-        self.put(batch, |_, _| Ok(()))
+        self.upsert_watched(batch, &())
     }
 
-    fn put(&self, batch: &Batch, check: impl Fn(&State, &Ids) -> Result<()>) -> Result<Ids> {
+    /// [`Self::upsert`], watched and canceled by an observer.
+    ///
+    /// # Errors
+    /// As [`Self::upsert`]; `Canceled` when the observer asks, and then no points are written.
+    pub fn upsert_watched(&self, batch: &Batch, observer: &dyn Observer) -> Result<Ids> {
+        self.put(batch, Putting::Upsert, Linking::Now(observer))
+    }
+
+    /// Writes a stream of batches in pieces of bounded size; see [`Writer`].
+    pub fn writer(&self) -> Writer<'_> {
+        Writer::new(self)
+    }
+
+    fn put(&self, batch: &Batch, putting: Putting, linking: Linking<'_>) -> Result<Ids> {
         let mut given = batch.ids.clone().unwrap_or(Ids::Integer(Vec::new()));
         if batch.is_empty() {
             return Ok(given);
         }
         let metadata = batch.metadata.as_ref().map(prepared).transpose()?;
-        self.shared.write(&self.inner, &mut |state| {
+        self.shared.write(&self.inner, linking, &mut |state| {
             if batch.ids.is_none() {
                 given = next_ids(state, batch.len())?;
             }
             state.check_id_type(&given)?;
-            check(state, &given)?;
+            putting.check(state, &given)?;
             let table = table(&given, metadata.as_ref())?;
-            Ok(Some(Change::Put { table, vectors: batch.vectors.clone() }))
+            Ok(Some(Change::Put { table, vectors: Arc::clone(&batch.vectors) }))
         })?;
         Ok(given)
     }
@@ -212,7 +232,7 @@ impl Collection {
             return Ok(());
         }
         let metadata = prepared(metadata)?;
-        self.shared.write(&self.inner, &mut |state| {
+        self.shared.write(&self.inner, Linking::Now(&()), &mut |state| {
             let found = state.find_all(ids);
             let missing = (0..ids.len()).filter(|row| found[*row].is_none());
             refuse_ids(ErrorKind::NotFound, ids, missing, "do not exist", "add them first")?;
@@ -241,7 +261,7 @@ impl Collection {
     /// `InvalidInput` for ids of the other type; `StorageFull`, `Io`, `Poisoned`. After any of
     /// them none are deleted.
     pub fn delete(&self, ids: &Ids) -> Result<usize> {
-        let deleted = self.shared.write(&self.inner, &mut |state| {
+        let deleted = self.shared.write(&self.inner, Linking::Now(&()), &mut |state| {
             state.check_id_type(ids)?;
             let found = state.find_all(ids);
             let mut there: Vec<u32> =
@@ -263,7 +283,7 @@ impl Collection {
     /// `InvalidFilter` for a field that is unknown or compared with a value of another type;
     /// `StorageFull`, `Io`, `Poisoned`. After any of them none are deleted.
     pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
-        let deleted = self.shared.write(&self.inner, &mut |state| {
+        let deleted = self.shared.write(&self.inner, Linking::Now(&()), &mut |state| {
             let rows = state.rows_matching(filter)?;
             if rows.is_empty() {
                 return Ok(None);
@@ -361,6 +381,26 @@ impl fmt::Debug for Collection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = formatter.debug_struct("Collection");
         fields.field("name", &self.name()).field("points", &self.count()).finish_non_exhaustive()
+    }
+}
+
+/// What happens to points whose ids are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Putting {
+    /// They are refused.
+    Add,
+    /// They are replaced.
+    Upsert,
+}
+
+impl Putting {
+    fn check(self, state: &State, ids: &Ids) -> Result<()> {
+        if self == Self::Upsert {
+            return Ok(());
+        }
+        let found = state.find_all(ids);
+        let taken = (0..ids.len()).filter(|row| found[*row].is_some());
+        refuse_ids(ErrorKind::AlreadyExists, ids, taken, "exist already", "use upsert")
     }
 }
 
@@ -468,7 +508,7 @@ fn updated(
     if let Some(view) = state.index.as_ref().map(|index| index.view()) {
         rows.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
     }
-    Ok(Change::Put { table, vectors })
+    Ok(Change::Put { table, vectors: Arc::new(vectors) })
 }
 
 /// Columns for the keys that are null in every object, which a table of values leaves out.

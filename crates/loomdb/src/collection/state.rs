@@ -8,14 +8,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
-use loomdb_graph::{Flat, MAX_ROWS, Metric, Vectors, Workers};
+use loomdb_graph::{Flat, MAX_ROWS, Metric, Observer, Vectors, Workers};
 use roaring::RoaringBitmap;
 
 use super::change::Change;
 use super::fields::Fields;
 use super::places::Places;
 use super::rows::{Rows, ids_of};
-use crate::index::{Index, IndexParams};
+use crate::index::{Index, IndexParams, Linked};
 use crate::{Error, Id, Ids, Result};
 
 /// Rows that are tried at once for being zero under cosine.
@@ -84,11 +84,22 @@ pub(crate) struct State {
     pub(super) sequence: u64,
 }
 
+/// When the rows of a batch get into the graph.
+#[derive(Clone, Copy)]
+pub(crate) enum Linking<'a> {
+    /// As the index plans it; a build is watched.
+    Now(&'a dyn Observer),
+    /// Later, together with those of other batches.
+    Deferred,
+}
+
 /// The next version, before it is durable.
 #[derive(Debug)]
 pub(crate) struct Plan {
     next: State,
-    put: Option<(Ids, Vectors)>,
+    put: Option<(Ids, Arc<Vectors>)>,
+    /// The graph with the new rows, if they go there at once.
+    linked: Option<Linked>,
     /// How many rows were given up.
     pub replaced: u64,
 }
@@ -154,21 +165,26 @@ impl State {
     /// The next version; fails when the change cannot be made.
     pub(crate) fn plan(&self, change: Change, making: &Making) -> Result<Plan> {
         match change {
-            Change::Put { table, vectors } => self.plan_put(&table, vectors, making),
+            Change::Put { table, vectors } => self.plan_put(&table, &vectors, making),
             Change::Delete { table } => {
                 let found = self.find_all(&ids_of(&table)?);
                 let mut next = self.clone();
                 let replaced = next.give_up(&found);
-                Ok(Plan { next, put: None, replaced })
+                Ok(Plan { next, put: None, linked: None, replaced })
             }
         }
     }
 
-    fn plan_put(&self, table: &RecordBatch, vectors: Vectors, making: &Making) -> Result<Plan> {
+    fn plan_put(
+        &self,
+        table: &RecordBatch,
+        vectors: &Arc<Vectors>,
+        making: &Making,
+    ) -> Result<Plan> {
         let ids = ids_of(table)?;
         ids.validate()?;
         self.check_id_type(&ids)?;
-        self.check_vectors(&vectors)?;
+        self.check_vectors(vectors)?;
         if ids.len() != vectors.len() {
             return Err(Error::invalid("there is not one vector for each id"));
         }
@@ -200,7 +216,7 @@ impl State {
         let replaced = next.give_up(&self.find_all(&ids));
         let schema = next.schema();
         next.rows.append(super::fields::project(table, &schema)?, &schema)?;
-        Ok(Plan { next, put: Some((ids, vectors)), replaced })
+        Ok(Plan { next, put: Some((ids, Arc::clone(vectors))), linked: None, replaced })
     }
 
     fn give_up(&mut self, found: &[Option<u32>]) -> u64 {
@@ -256,15 +272,30 @@ impl Plan {
 
     /// The vectors of the new rows.
     pub(crate) fn vectors(&self) -> Option<&Vectors> {
-        self.put.as_ref().map(|(_, vectors)| vectors)
+        self.put.as_ref().map(|(_, vectors)| &**vectors)
+    }
+
+    /// Builds the graph of a large batch, the one part that takes long and may be canceled, while
+    /// nothing is written yet.
+    pub(crate) fn prepare(&mut self, linking: Linking<'_>) -> Result<()> {
+        if let (Linking::Now(observer), Some(vectors), Some(index)) =
+            (linking, self.vectors(), &self.next.index)
+        {
+            self.linked = index.prepare(vectors, observer)?;
+        }
+        Ok(())
     }
 
     /// The next version, complete. What it fails with, if it does, is memory or a thread.
-    pub(crate) fn apply(self, sequence: u64) -> Result<State> {
+    pub(crate) fn apply(self, sequence: u64, linking: Linking<'_>) -> Result<State> {
         let mut next = self.next;
         next.sequence = sequence;
         if let (Some((ids, vectors)), Some(index)) = (self.put, &next.index) {
-            index.append(&vectors)?;
+            match (self.linked, linking) {
+                (Some(linked), _) => index.publish(linked)?,
+                (None, Linking::Now(_)) => index.append(&vectors).map(drop)?,
+                (None, Linking::Deferred) => index.append_to_tail(&vectors)?,
+            }
             next.places.write().unwrap_or_else(PoisonError::into_inner).append(&ids);
         }
         Ok(next)

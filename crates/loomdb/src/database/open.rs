@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use super::write::{Target, Writer, files_of};
 use super::{Database, OpenOptions, Shared, making};
-use crate::collection::{Change, Files, Inner, Making, Saved, State};
+use crate::collection::{Change, Files, Inner, Linking, Making, Saved, State};
 use crate::index::IndexParams;
 use crate::storage::FileSystem;
 use crate::storage::directory::{Directory, read_newest};
@@ -182,7 +182,7 @@ fn apply(
         ErrorKind::InvalidInput => Error::corrupted("a batch cannot be applied").caused_by(error),
         _ => error,
     })?;
-    one.state = plan.apply(sequence)?;
+    one.state = plan.apply(sequence, Linking::Now(&()))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{Durability, Shared};
-use crate::collection::{Change, Files, Inner, Plan, Saved, State};
+use crate::collection::{Change, Files, Inner, Linking, Plan, Saved, State};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::storage::directory::Directory;
 use crate::storage::log::LogWriter;
@@ -173,6 +173,7 @@ impl Shared {
     pub(crate) fn write(
         &self,
         inner: &Inner,
+        linking: Linking<'_>,
         make: &mut dyn FnMut(&State) -> Result<Option<Change>>,
     ) -> Result<u64> {
         let mut writer = self.lock_to_write()?;
@@ -185,17 +186,30 @@ impl Shared {
             let encoded = change.encode(inner.number)?;
             record = (encoded.len() <= MAX_RECORD_BYTES).then_some(encoded);
         }
-        let plan = state.plan(change, &self.making)?;
+        let mut plan = state.plan(change, &self.making)?;
+        plan.prepare(linking)?;
         match &record {
             Some(record) => writer.append(record, self.durability)?,
             None if is_logged => writer.write_segment(inner, &plan)?,
             None => {}
         }
         let replaced = plan.replaced;
-        let applied = plan.apply(writer.sequence).inspect_err(|_| writer.set_broken())?;
+        let applied = plan.apply(writer.sequence, linking).inspect_err(|_| writer.set_broken())?;
         inner.state.store(Arc::new(applied));
         self.tidy_up(&mut writer, inner, is_logged && record.is_none());
         Ok(replaced)
+    }
+
+    /// Writes the graph of a collection when it has grown much; a failure is a warning, because
+    /// the graph can be built again.
+    pub(crate) fn write_graph(&self, inner: &Inner) -> Result<()> {
+        let mut writer = self.lock_to_write()?;
+        if self.is_logged(&writer)
+            && let Err(error) = writer.save_graph(inner)
+        {
+            self.warn(format!("{error:#}; what was written is safe"));
+        }
+        Ok(())
     }
 
     /// Whether batches go to files before they are visible.

@@ -10,7 +10,7 @@ const VECTOR_NAMES: [&str; 2] = ["vector", "embedding"];
 const ID_NAME: &str = "id";
 
 /// The columns that are read, by their index in the file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub vector: usize,
     pub id: Option<usize>,

@@ -22,6 +22,7 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+use arrow_array::RecordBatch;
 use loomdb_graph::Vectors;
 
 use crate::{Error, Ids, Result};
@@ -176,6 +177,22 @@ pub fn read(path: &Path, options: &Options<'_>) -> Result<Imported> {
         Format::Arrow => arrow::read(&source),
     });
     imported.map_err(|error| error.in_file(path))
+}
+
+/// The vectors and ids of a table, and its other columns.
+pub(crate) fn from_table(table: &RecordBatch) -> Result<(Imported, RecordBatch)> {
+    let options = Options::default();
+    let source = Source { path: Path::new(""), options: &options };
+    let columns = columns::Columns::choose(table.schema_ref(), &options)?;
+    let is_other = |index: &usize| *index != columns.vector && Some(*index) != columns.id;
+    let others: Vec<usize> = (0..table.num_columns()).filter(is_other).collect();
+    let others = table.project(&others);
+    let others =
+        others.map_err(|error| Error::invalid("the columns do not fit").caused_by(error))?;
+    let chosen = columns.clone();
+    let mut rows = table::Table::new(&source, columns, table.num_rows(), u64::MAX);
+    rows.push(table)?;
+    Ok((rows.finish(table.schema_ref(), &chosen)?, others))
 }
 
 impl From<Vectors> for Imported {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 
-use loomdb_graph::{BuildStats, Flat, Graph, Observer, Vectors, build};
+use loomdb_graph::{BuildStats, Flat, Graph, Observer, Phase, Vectors, build};
 
 use super::plan::{self, CHUNK_ROWS, Linking};
 use super::state::{State, inverse};
@@ -14,7 +14,8 @@ use crate::error::Result;
 type GraphResult<T> = std::result::Result<T, loomdb_graph::Error>;
 
 /// A graph over more rows than before, ready to be published.
-struct Linked {
+#[derive(Debug)]
+pub(crate) struct Linked {
     graph: Graph,
     points: Arc<Vec<u32>>,
     stats: BuildStats,
@@ -30,14 +31,10 @@ impl Shared {
         Ok(first..first + rows.len())
     }
 
-    /// Puts the tail and a large batch into the graph.
-    pub(super) fn add_to_graph(&self, writer: &mut Writer, rows: &Vectors) -> Result<Range<usize>> {
-        let mut state = State::clone(&self.state.load());
-        let first = state.len();
-        state.tail.append(rows)?;
-        let linked = self.link(&state, state.tail.len())?;
-        self.publish(writer, linked)?;
-        Ok(first..first + rows.len())
+    /// The graph of everything and a large batch. Nothing is changed before it is published.
+    pub(super) fn linked_with(&self, rows: &Vectors, observer: &dyn Observer) -> Result<Linked> {
+        let state = self.state.load_full();
+        Ok(self.link(&Sources { state: &state, batch: Some(rows) }, observer)?)
     }
 
     /// Builds the graph of an index that is still empty.
@@ -69,55 +66,70 @@ impl Shared {
         writer.is_linking = started.is_ok();
     }
 
-    fn tail_is_due(&self) -> bool {
+    pub(super) fn tail_is_due(&self) -> bool {
         plan::tail_is_due(self.state.load().tail.len(), self.limit)
     }
 
     /// Links what the tail holds now, while it goes on growing; whether that succeeded.
     fn link_tail(&self) -> bool {
-        let state = self.state.load_full();
-        let linked = self.link(&state, state.tail.len());
+        let linked = self.linked_tail(&());
         let mut writer = self.lock();
         let published = linked.and_then(|linked| self.publish(&mut writer, linked));
         writer.failure = published.err();
         writer.failure.is_none()
     }
 
-    /// The graph over all that is in the graph of `state` and the first `rows` of its tail.
-    fn link(&self, state: &State, rows: usize) -> GraphResult<Linked> {
-        match (&state.graph, plan::linking(rows, state.graph_len())) {
-            (Some(graph), Linking::Chunks) => self.link_chunks(graph, state, rows),
-            _ => self.rebuild(state, rows),
+    /// The graph of everything that is there.
+    pub(super) fn linked_tail(&self, observer: &dyn Observer) -> GraphResult<Linked> {
+        let state = self.state.load_full();
+        self.link(&Sources { state: &state, batch: None }, observer)
+    }
+
+    fn link(&self, rows: &Sources<'_>, observer: &dyn Observer) -> GraphResult<Linked> {
+        let graph = rows.state.graph.as_ref();
+        match (graph, plan::linking(rows.new_rows(), rows.state.graph_len())) {
+            (Some(graph), Linking::Chunks) => match self.link_chunks(graph, rows, observer) {
+                // Chunks of a batch that was canceled have taken its place.
+                Err(loomdb_graph::Error::StaleGraph) => self.rebuild(rows, observer),
+                linked => linked,
+            },
+            _ => self.rebuild(rows, observer),
         }
     }
 
-    fn link_chunks(&self, graph: &Graph, state: &State, rows: usize) -> GraphResult<Linked> {
+    fn link_chunks(
+        &self,
+        graph: &Graph,
+        rows: &Sources<'_>,
+        observer: &dyn Observer,
+    ) -> GraphResult<Linked> {
         let params = self.params.build_params();
         let mut graph = graph.clone();
         let mut total: Option<BuildStats> = None;
-        for first in (0..rows).step_by(CHUNK_ROWS) {
-            let chunk = first..(first + CHUNK_ROWS).min(rows);
-            let vectors = copied(self.dim, chunk.map(|row| state.tail.vector(row as u32)))?;
-            let (next, stats) = graph.insert(&vectors, &params, &self.workers, &())?;
+        let (first, last) = (rows.state.graph_len(), rows.len());
+        for start in (first..last).step_by(CHUNK_ROWS) {
+            let end = (start + CHUNK_ROWS).min(last);
+            let vectors = copied(self.dim, (start..end).map(|row| rows.vector(row)))?;
+            let (next, stats) = graph.insert(&vectors, &params, &self.workers, observer)?;
             graph = next;
             let before = total.as_ref().map_or(0, |total| total.distance_computations);
             let distance_computations = before + stats.distance_computations;
             total = Some(BuildStats { distance_computations, ..stats });
+            observer.progress(Phase::Insert, end - first, last - first);
         }
         let stats = total.expect("there is a row to link");
-        Ok(Linked { graph, points: Arc::clone(&state.points), stats })
+        Ok(Linked { graph, points: Arc::clone(&rows.state.points), stats })
     }
 
-    fn rebuild(&self, state: &State, rows: usize) -> GraphResult<Linked> {
-        let points = 0..state.graph_len() + rows;
-        let vectors = copied(self.dim, points.map(|point| state.vector(point)))?;
+    fn rebuild(&self, rows: &Sources<'_>, observer: &dyn Observer) -> GraphResult<Linked> {
+        let vectors = copied(self.dim, (0..rows.len()).map(|row| rows.vector(row)))?;
         let params = self.params.build_params();
-        let built = build(vectors, self.metric, &params, &self.workers, &())?;
+        let built = build(vectors, self.metric, &params, &self.workers, observer)?;
         Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
     }
 
     /// Makes a graph the current one; what it covers leaves the tail.
-    fn publish(&self, writer: &mut Writer, linked: Linked) -> GraphResult<()> {
+    pub(super) fn publish(&self, writer: &mut Writer, linked: Linked) -> GraphResult<()> {
         let state = self.state.load_full();
         let covered = linked.graph.len() - state.graph_len();
         let behind = covered.min(state.tail.len())..state.tail.len();
@@ -137,6 +149,29 @@ impl Shared {
         writer.distance_computations += linked.stats.distance_computations;
         writer.strategy = Some(linked.stats.strategy);
         Ok(())
+    }
+}
+
+/// What is there and what a batch adds, by point.
+struct Sources<'a> {
+    state: &'a State,
+    batch: Option<&'a Vectors>,
+}
+
+impl Sources<'_> {
+    fn len(&self) -> usize {
+        self.state.len() + self.batch.map_or(0, Vectors::len)
+    }
+
+    fn new_rows(&self) -> usize {
+        self.len() - self.state.graph_len()
+    }
+
+    fn vector(&self, point: usize) -> &[f32] {
+        match (self.batch, point.checked_sub(self.state.len())) {
+            (Some(batch), Some(behind)) => batch.row(behind),
+            _ => self.state.vector(point),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::Ids;
 use crate::error::Result;
 use crate::storage::{self, SaveOptions};
+pub(crate) use link::Linked;
 pub use plan::flat_limit;
 use plan::{MAX_TAIL_LIMITS, Placement};
 pub(crate) use state::sort_hits;
@@ -226,7 +227,10 @@ impl Index {
         }
         if plan::placement(rows.len(), shared.limit) == Placement::Graph {
             writer = shared.until_linked(writer);
-            return shared.add_to_graph(&mut writer, rows);
+            let first = shared.state.load().len();
+            let linked = shared.linked_with(rows, &())?;
+            shared.publish(&mut writer, linked)?;
+            return Ok(first..first + rows.len());
         }
         if shared.state.load().tail.len() > MAX_TAIL_LIMITS * shared.limit.max(1) {
             writer = shared.until_linked(writer);
@@ -244,6 +248,52 @@ impl Index {
             return Ok(self.len()..self.len());
         }
         self.add(rows)
+    }
+
+    /// The graph with a batch, when the batch is to go there; nothing is changed before
+    /// [`Self::publish`]. No other rows may be added in between.
+    pub(crate) fn prepare(
+        &self,
+        rows: &Vectors,
+        observer: &dyn Observer,
+    ) -> Result<Option<Linked>> {
+        let shared = &self.shared;
+        if plan::placement(rows.len(), shared.limit) == Placement::Tail {
+            return Ok(None);
+        }
+        self.wait();
+        shared.linked_with(rows, observer).map(Some)
+    }
+
+    /// Makes the graph of [`Self::prepare`] the current one.
+    pub(crate) fn publish(&self, linked: Linked) -> Result<()> {
+        Ok(self.shared.publish(&mut self.shared.lock(), linked)?)
+    }
+
+    /// Appends rows that were checked before to the tail, however long it gets: whoever calls
+    /// this calls [`Self::link`] at the end.
+    pub(crate) fn append_to_tail(&self, rows: &Vectors) -> Result<()> {
+        let _writer = self.shared.lock();
+        self.shared.add_to_tail(rows).map(drop)
+    }
+
+    /// Links the tail if it is due, and returns when that is done.
+    ///
+    /// # Errors
+    /// Canceled; the rows are in the tail.
+    pub(crate) fn link(&self, observer: &dyn Observer) -> Result<()> {
+        let shared = &self.shared;
+        let mut writer = shared.until_linked(shared.lock());
+        if !shared.tail_is_due() {
+            return Ok(());
+        }
+        let linked = shared.linked_tail(observer)?;
+        Ok(shared.publish(&mut writer, linked)?)
+    }
+
+    /// Starts to link the tail in the background if it is due.
+    pub(crate) fn start_linking(&self) {
+        self.shared.start_linking(&mut self.shared.lock());
     }
 
     /// The `k` nearest rows, nearest first; fewer only when there are fewer. Rows in the graph

@@ -17,3 +17,4 @@ mod readers;
 mod reads;
 mod sim;
 mod sim_test;
+mod streams;
