@@ -3,13 +3,13 @@
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
-from peers import plots
+from peers import plots, registry
 from peers.cases import load_cases
-from peers.hnswlib_peer import HnswlibPeer
 from peers.ladder import load_ladder, plot_ladder
-from peers.loomdb_peer import LoomdbPeer
+from peers.loomdb_binary import LoomdbBinary
 from peers.report import load_results, report, with_report
 from peers.run import BENCH, Settings, run_cases, shown
 
@@ -33,7 +33,8 @@ def add_run(parser):
     parser.add_argument("--data", type=absolute, required=True, help="directory of the data sets")
     parser.add_argument("--loomdb", type=executable, help="its binary; without it only others run")
     parser.add_argument("--cases", default="*", help="shell pattern over case ids")
-    parser.add_argument("--repeat", type=positive, default=3, help="processes per peer and case")
+    parser.add_argument("--peers", type=names, help="patterns of names, with commas between them")
+    parser.add_argument("--repeat", type=positive, help="processes per peer (default: by case)")
     parser.add_argument("--out", type=absolute, default=BENCH / "results")
     parser.add_argument("--cache", type=absolute, default=BENCH / ".cache", help="exact neighbors")
     parser.add_argument("--note", help="a remark on the circumstances, repeated in the report")
@@ -72,6 +73,15 @@ def executable(text):
     return absolute(text)
 
 
+def names(text):
+    patterns = text.split(",")
+    try:
+        registry.check_patterns(patterns)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from None
+    return patterns
+
+
 def positive(text):
     number = int(text)
     if number < 1:
@@ -83,12 +93,13 @@ def run(options):
     cases = load_cases(options.cases)
     if not cases:
         return f"no case matches {options.cases!r}"
-    peers = [HnswlibPeer()]
+    known = list(registry.PEERS)
     if options.loomdb:
-        peers.append(LoomdbPeer(options.loomdb))
+        known.append(LoomdbBinary(options.loomdb))
+    peers_of = partial(registry.peers_of, chosen=options.peers, peers=known)
     details = {"command": f"python -m peers {shown(sys.argv[1:])}", "note": options.note}
     settings = Settings(options.data, options.cache, options.out, options.repeat, details)
-    failed = run_cases(cases, peers, settings)
+    failed = run_cases(cases, peers_of, settings)
     return f"failed: {', '.join(failed)}" if failed else 0
 
 

@@ -7,16 +7,7 @@ import json
 
 import matplotlib.pyplot as plt
 
-from peers.plots import STYLE
-
-THEMES = {
-    "light": {"ground": "white", "ink": "#24292f", "quiet": "#6e7781", "line": "#d0d7de"}
-    | {"bar": "#a9bccf", "chosen": "#c2410c"},
-    "dark": {"ground": "#0d1117", "ink": "#e6edf3", "quiet": "#8b949e", "line": "#30363d"}
-    | {"bar": "#3d5168", "chosen": "#f0803c"},
-}
-FORMATS = ("svg", "png")
-PIXELS_PER_INCH = 160
+from peers.plots.style import save_in_every_theme
 
 PANEL_WIDTH = 3.9
 # The heading needs this much even above a single panel.
@@ -44,31 +35,7 @@ def load_ladder(path):
 def plot_ladder(report, directory):
     """Writes the plot in every theme and format, and returns the paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, theme in THEMES.items():
-        with plt.rc_context(STYLE | colors(theme)):
-            figure = ladder_figure(report, theme)
-            for extension in FORMATS:
-                path = directory / f"ladder-{name}.{extension}"
-                # A date would make every picture differ from the last.
-                metadata = {"Date": None} if extension == "svg" else {"Software": None}
-                figure.savefig(path, metadata=metadata, bbox_inches="tight", pad_inches=0.2)
-                paths.append(path)
-            plt.close(figure)
-    return paths
-
-
-def colors(theme):
-    return {
-        "axes.edgecolor": theme["line"],
-        "axes.facecolor": theme["ground"],
-        "figure.facecolor": theme["ground"],
-        "savefig.dpi": PIXELS_PER_INCH,
-        "savefig.facecolor": theme["ground"],
-        "text.color": theme["ink"],
-        "xtick.color": theme["quiet"],
-        "ytick.color": theme["ink"],
-    }
+    return save_in_every_theme("ladder", directory, lambda theme: ladder_figure(report, theme))
 
 
 def ladder_figure(report, theme):
@@ -82,6 +49,7 @@ def ladder_figure(report, theme):
     left = grid.flat[0]
     names = [rung["name"] for rung in ladders[0]["rungs"]]
     left.set_yticks(range(len(names)), names)
+    left.tick_params(axis="y", labelcolor=theme["ink"])
     left.set_ylim(rungs - 0.5, -0.5)
     write_heading(figure, left, report, theme)
     return figure

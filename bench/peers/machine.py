@@ -3,10 +3,13 @@
 import os
 import platform
 
+from peers.cpu import cpu_flags, vector_width
+
 
 def describe():
     return {
         "cpu": cpu_model(),
+        "instructions": vector_width(cpu_flags()),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "os": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.release()}",

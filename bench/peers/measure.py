@@ -4,8 +4,10 @@ The object has the shape that `loomdb bench build --json` prints, so nothing beh
 know which peer it came from. A peer brings only an engine: a class with
 
     build(vectors, options) -> engine      the part that is timed
-    search(queries, k, ef_search) -> rows  row numbers, one line a query, on one thread
-    index_mib() -> float
+    search(queries, k, ef_search) -> rows  row numbers, a line each query, on one thread
+    index_mib() -> float or None
+
+and, if it can grow, `create(rows, dim, options)` and `add(vectors)` as well.
 """
 
 import argparse
@@ -19,21 +21,25 @@ from peers.cases import K
 
 SEARCH_PASSES = 3
 
+# Of rows that are added one by one every so many-th is asked for at once, outside of the timing.
+PROBE_EVERY = 100
+PROBE_EF_SEARCH = 64
 
-def run(engine, strategy):
+
+def run(engine):
     options = parse_options()
     vectors = load_vectors(options.base, options.rows)
     rss_before_build_mib = memory_mib("VmRSS")
-    index, seconds = timed_builds(engine, vectors, options)
+    index, seconds, found_at_once = timed_builds(engine, vectors, options)
     result = {
         "n": len(vectors),
         "dim": vectors.shape[1],
         "metric": options.metric,
         "threads": options.threads,
-        "strategy": strategy,
         "parameters": {"m": options.m, "ef_construction": options.ef_construction},
         "build_seconds": {"median": statistics.median(seconds), "all": seconds},
         "vectors_per_second": len(vectors) / statistics.median(seconds),
+        "found_at_once": found_at_once,
         "rss_before_build_mib": rss_before_build_mib,
         "peak_rss_mib": memory_mib("VmHWM"),
         "index_mib": index.index_mib(),
@@ -54,21 +60,56 @@ def parse_options():
 
 
 def parse_integers(text):
-    return [int(number) for number in text.split(",")]
+    return [int(number) for number in text.split(",") if number]
 
 
 def load_vectors(path, rows=None):
     return np.load(path, mmap_mode="r")[:rows].astype(np.float32)
 
 
+def units(vectors, metric):
+    """The rows themselves, or for cosine of length 1: for a library that knows only products."""
+    if metric != "cosine":
+        return vectors
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def timed_builds(engine, vectors, options):
-    seconds = []
+    seconds, found_at_once = [], None
     for _ in range(options.repeat):
         index = None  # The previous build goes first, or the memory peak would be that of two.
-        start = time.perf_counter()
+        if options.chunk == 1:
+            index, elapsed, found_at_once = add_one_by_one(engine, vectors, options)
+        else:
+            index, elapsed = timed_build(engine, vectors, options)
+        seconds.append(elapsed)
+    return index, seconds, found_at_once
+
+
+def timed_build(engine, vectors, options):
+    start = time.perf_counter()
+    if options.chunk is None:
         index = engine.build(vectors, options)
-        seconds.append(time.perf_counter() - start)
-    return index, seconds
+    else:
+        index = engine.create(*vectors.shape, options)
+        for first in range(0, len(vectors), options.chunk):
+            index.add(vectors[first : first + options.chunk])
+    return index, time.perf_counter() - start
+
+
+def add_one_by_one(engine, vectors, options):
+    """The time within the calls that add, and the share of probed rows that were found."""
+    index = engine.create(*vectors.shape, options)
+    elapsed, probed, found = 0.0, 0, 0
+    for row in range(len(vectors)):
+        one = vectors[row : row + 1]
+        start = time.perf_counter()
+        index.add(one)
+        elapsed += time.perf_counter() - start
+        if row % PROBE_EVERY == 0:
+            probed += 1
+            found += row in index.search(one, 1, PROBE_EF_SEARCH)[0]
+    return index, elapsed, found / probed
 
 
 def measure_searches(index, options):

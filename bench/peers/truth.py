@@ -1,15 +1,19 @@
-"""Exact neighbors for the rows of a case, the yardstick of recall.
+"""Where the rows of a case are, and their exact neighbors, the yardstick of recall.
 
-A data set brings the truth for all of its rows; for a prefix it is computed here and cached.
+A data set brings the truth for all of its rows; for a prefix it is computed here and cached. The
+made data set is written to the cache in the first place.
 This runs as a process of its own, because the memory peak of a parent shows up in its children.
 """
 
 import argparse
+import json
 import os
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from peers import made
 
 TRUTH_K = 100
 QUERIES_PER_BLOCK = 50
@@ -19,13 +23,22 @@ def exact_neighbors(base, queries, metric, k=TRUTH_K):
     """Row numbers of the k nearest of each query, ascending by distance, ties by row number."""
     base, queries = _prepare(base, metric), _prepare(queries, metric)
     squares = np.einsum("ij,ij->i", base, base) if metric == "l2" else 0.0
-    blocks = []
+    nearest = []
     for start in range(0, len(queries), QUERIES_PER_BLOCK):
         # For l2 the square of the query is left out: it moves no row past another.
         products = queries[start : start + QUERIES_PER_BLOCK] @ base.T
-        distances = squares - 2.0 * products
-        blocks.append(np.argsort(distances, axis=1, kind="stable")[:, :k])
-    return np.concatenate(blocks).astype(np.int32)
+        nearest += [_smallest(distances, k) for distances in squares - 2.0 * products]
+    return np.array(nearest, dtype=np.int32)
+
+
+def _smallest(distances, k):
+    """Positions of the k smallest in order; of equal ones the first come first."""
+    if k < len(distances):
+        bound = np.partition(distances, k - 1)[k - 1]
+        candidates = np.flatnonzero(distances <= bound)
+    else:
+        candidates = np.arange(len(distances))
+    return candidates[np.argsort(distances[candidates], kind="stable")][:k]
 
 
 def _prepare(vectors, metric):
@@ -36,19 +49,24 @@ def _prepare(vectors, metric):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def truth_path(data, cache, dataset, metric, rows):
-    """The file with the truth for the first `rows` rows, computed unless it exists."""
-    base = np.load(data / f"{dataset}_base.npy", mmap_mode="r")
-    if rows > len(base):
-        raise ValueError(f"{dataset} has {len(base)} rows, the case wants {rows}")
-    if rows == len(base):
-        return data / f"{dataset}_gt{TRUTH_K}.npy"
-    prefix, queries = base[:rows], np.load(data / f"{dataset}_queries.npy")
-    checksum = zlib.crc32(queries.tobytes(), zlib.crc32(prefix.tobytes()))
-    path = cache / f"{dataset}_{metric}_{rows}_{checksum:08x}_gt{TRUTH_K}.npy"
-    if not path.exists():
-        _save(path, exact_neighbors(prefix, queries, metric))
-    return path
+def inputs(data, cache, dataset, metric, rows):
+    """The files of the base, the queries and the truth for the first `rows` rows."""
+    if dataset == made.NAME:
+        base, queries = made.paths(cache)
+    else:
+        base, queries = data / f"{dataset}_base.npy", data / f"{dataset}_queries.npy"
+    vectors = np.load(base, mmap_mode="r")
+    if rows > len(vectors):
+        raise ValueError(f"{dataset} has {len(vectors)} rows, the case wants {rows}")
+    given = data / f"{dataset}_gt{TRUTH_K}.npy"
+    if rows == len(vectors) and given.exists():
+        return base, queries, given
+    prefix, asked = vectors[:rows], np.load(queries)
+    checksum = zlib.crc32(asked, zlib.crc32(prefix))
+    truth = cache / f"{dataset}_{metric}_{rows}_{checksum:08x}_gt{TRUTH_K}.npy"
+    if not truth.exists():
+        _save(truth, exact_neighbors(prefix, asked, metric))
+    return base, queries, truth
 
 
 def _save(path, array):
@@ -66,4 +84,4 @@ if __name__ == "__main__":
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--metric", required=True)
     parser.add_argument("--rows", type=int, required=True)
-    print(truth_path(**vars(parser.parse_args())))
+    print(json.dumps([str(path) for path in inputs(**vars(parser.parse_args()))]))

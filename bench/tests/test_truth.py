@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from peers.measure import recall_at_k
-from peers.truth import exact_neighbors, truth_path
+from peers.truth import exact_neighbors, inputs
 
 
 class ExactNeighborsTest(unittest.TestCase):
@@ -28,7 +28,7 @@ class ExactNeighborsTest(unittest.TestCase):
         np.testing.assert_array_equal(exact_neighbors(base, queries, "l2"), [range(0, 200, 2)])
 
 
-class TruthPathTest(unittest.TestCase):
+class InputsTest(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
@@ -40,9 +40,13 @@ class TruthPathTest(unittest.TestCase):
         np.save(self.data / "toy_base.npy", base)
 
     def truth_path(self, rows):
-        return truth_path(self.data, self.cache, "toy", "l2", rows)
+        base, queries, truth = inputs(self.data, self.cache, "toy", "l2", rows)
+        self.assertEqual(base, self.data / "toy_base.npy")
+        self.assertEqual(queries, self.data / "toy_queries.npy")
+        return truth
 
     def test_all_rows_use_the_truth_of_the_data_set(self):
+        (self.data / "toy_gt100.npy").touch()
         self.assertEqual(self.truth_path(200), self.data / "toy_gt100.npy")
         self.assertNotEqual(self.truth_path(199), self.data / "toy_gt100.npy")
 

@@ -33,7 +33,7 @@ enum Command {
     Ci,
     /// Checks the rules of this repository that no compiler knows
     Tidy,
-    /// Measures; without a subcommand, lists what can be measured
+    /// Measures; without a subcommand, holds what a few builds count against baselines
     Bench(bench::Arguments),
 }
 

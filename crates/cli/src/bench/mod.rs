@@ -9,6 +9,8 @@ mod adaptive;
 mod build;
 mod flat;
 mod ladder;
+mod make;
+mod single;
 
 mod floor;
 mod inputs;
@@ -32,6 +34,10 @@ pub enum Command {
     Ladder(ladder::Arguments),
     /// Watch single calls while an index grows past its flat limit
     Adaptive(adaptive::Arguments),
+    /// Add rows to a database one by one, not synced, and ask for them at once
+    Single(single::Arguments),
+    /// Write made rows to a file, for measurements that need no data set
+    Make(make::Arguments),
     /// Find the number of rows from which a graph answers sooner than a scan
     Flat(flat::Arguments),
 }
@@ -44,6 +50,8 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
         Command::Build(arguments) => build::run(&arguments, output),
         Command::Ladder(arguments) => ladder::run(&arguments, output),
         Command::Adaptive(arguments) => adaptive::run(&arguments, output),
+        Command::Single(arguments) => single::run(&arguments, output),
+        Command::Make(arguments) => make::run(&arguments, output),
         Command::Flat(arguments) => flat::run(&arguments, output),
     }
 }
@@ -79,6 +87,8 @@ mod tests {
             "ladder --base b.npy --metric cosine --rows 100,200",
             "adaptive --dim 96",
             "flat --dims 32,64",
+            "single --base b.npy --metric l2 --rows 10000 --threads 1 --repeat 3",
+            "make --base b.npy --queries q.npy --rows 100",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
