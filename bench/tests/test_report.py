@@ -5,8 +5,8 @@ import unittest
 from pathlib import Path
 
 from peers import plots
-from peers.plots import batches, growth, phases
-from peers.plots.style import spread, widest
+from peers.plots import batches, growth, phases, recall
+from peers.plots.style import compared, shortened, spread, widest
 from peers.report import (
     BEGIN,
     END,
@@ -188,8 +188,23 @@ class PlotTest(unittest.TestCase):
     def test_lines_of_growth_keep_sets_apart(self):
         results = [large(), large("sift-50000", 50_000), large("made-100000", dataset="made")]
         lines = growth.lines_of(results)
-        self.assertEqual([rows for rows, _ in lines["sift", "loomdb"]], [50_000, 100_000])
-        self.assertEqual(len(lines["made", "loomdb"]), 1)
+        self.assertEqual(set(lines), {"sift"})
+        points = lines["sift"]["loomdb"]
+        self.assertEqual([rows for rows, _ in points], [50_000, 100_000])
+        self.assertAlmostEqual(points[1][1], 40.0)
+
+    def test_lines_of_recall_end_with_the_first_point_beyond_the_highest(self):
+        searches = sample_run(1.0, recalls=(0.5, 0.9, 0.95, 0.99, 0.9996, 0.9999, 1.0))["searches"]
+        lost = [round(point[0], 6) for point in recall.points_of(searches)]
+        self.assertEqual(lost, [0.1, 0.05, 0.01, 0.0005])
+
+    def test_a_case_with_two_peers_gives_way_to_those_with_more(self):
+        two = sample(sample_run(0.1), name="two")
+        self.assertEqual(compared([large(), two]), [large()])
+        self.assertEqual(compared([two]), [two])
+
+    def test_pictures_are_short(self):
+        self.assertEqual(shortened("M 1.23456 7.1 L 0.005 x  \ny"), "M 1.23 7.1 L 0.00 x\ny\n")
 
     def test_close_labels_are_moved_apart_around_their_places(self):
         self.assert_close(spread([0.1, 0.15, 0.9], gap=0.2), [0.025, 0.225, 0.9])

@@ -1,7 +1,7 @@
 """The resident peak of a build's process: a panel for each large bulk case, the least first."""
 
 from peers.plots.bars import bar_panels
-from peers.plots.style import is_bulk, widest
+from peers.plots.style import compared
 from peers.plots.throughput import title
 from peers.registry import SUBJECT
 
@@ -12,8 +12,7 @@ MIB = 2**20
 
 
 def figure(results, theme):
-    shown = [result for result in widest(results) if is_bulk(result) and SUBJECT in result["peers"]]
-    shown = [result for result in shown if result["case"]["rows"] >= LEAST_ROWS]
+    shown = compared(results, LEAST_ROWS)
     if not shown:
         return None
     panels = [(title(result), bars(result)) for result in shown]

@@ -11,7 +11,7 @@ SHADES = {
     "dark": ("#f0803c", "#c9662c", "#9c4f24", "#70401f", "#4a4846"),
 }
 BAR_HEIGHT = 0.42
-MARGIN_HEIGHT = 1.5
+MARGIN_HEIGHT = 1.0
 WIDTH = 8.2
 # A share below this has no room for its figure.
 LEAST_LABELLED = 0.05
@@ -22,16 +22,18 @@ def figure(results, theme):
     shown = [result for result in shown if result["case"].get("build_ratio")]
     if not shown:
         return None
+    threads = max(result["case"]["threads"] for result in shown)
+    shown = [result for result in shown if result["case"]["threads"] == threads]
     names = list(phases_of(shown[0]))
     height = BAR_HEIGHT * len(shown) + MARGIN_HEIGHT
     figure, axes = plt.subplots(figsize=(WIDTH, height))
-    figure.subplots_adjust(left=0.26, right=0.86, top=1 - 1.25 / height, bottom=0.1 / height)
+    figure.subplots_adjust(left=0.2, right=0.86, top=1 - 0.8 / height, bottom=0.1 / height)
     shades = SHADES["dark" if theme["ground"] != "white" else "light"]
     for position, result in enumerate(shown):
         draw_bar(axes, position, result, shades, theme)
     style_axes(axes, shown)
     name_phases(axes, phases_of(shown[0]), names, shades, theme)
-    below = "share of the build, and all of it at the right"
+    below = f"{threads_label(threads)}; share of the build, and all of it at the right"
     heading(figure, "Where loomdb spends the time of a build", below, theme, top=0.75)
     return figure
 
@@ -78,14 +80,10 @@ def style_axes(axes, shown):
     axes.set_xlim(0, 1)
     axes.set_ylim(len(shown) - 0.5, -1.1)
     axes.set_xticks([])
-    axes.set_yticks(range(len(shown)), [label(result["case"]) for result in shown])
+    axes.set_yticks(range(len(shown)), [result["case"]["name"] for result in shown])
     axes.tick_params(axis="y", length=0, pad=6)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-
-
-def label(case):
-    return f"{case['name']}, {threads_label(case['threads'])}"
 
 
 def name_phases(axes, phases, names, shades, theme):

@@ -8,31 +8,25 @@ from matplotlib.ticker import NullLocator
 from peers.compare import pareto_frontier
 from peers.plots.style import (
     color_of,
+    compared,
     heading,
-    is_bulk,
     label_ends,
     line_style,
     plain_numbers,
-    widest,
 )
 from peers.plots.throughput import title
-from peers.registry import SUBJECT
 
-COLUMNS = 3
+COLUMNS = 2
 PANEL_SIZE = (3.5, 3.3)
 HEADING_HEIGHT = 0.75
 LEAST_ROWS = 50_000
-RECALL_TICKS = (0.8, 0.9, 0.95, 0.99, 0.999)
-# 1,000 queries with 10 neighbors each cannot tell a higher recall from 1.
-HIGHEST_RECALL = 0.9999
-# Below it nobody searches, and the lines would be pressed together for it.
-LOWEST_RECALL = 0.8
+RECALL_TICKS = (0.9, 0.95, 0.99, 0.999)
+# Beyond these nobody searches, and the lines would be pressed together for it.
+LOWEST_RECALL, HIGHEST_RECALL = 0.85, 0.9995
 
 
 def figure(results, theme):
-    shown = [result for result in widest(results) if is_bulk(result)]
-    shown = [result for result in shown if result["case"]["rows"] >= LEAST_ROWS]
-    shown = [result for result in shown if SUBJECT in result["peers"]]
+    shown = compared(results, LEAST_ROWS)
     if not shown:
         return None
     columns = min(COLUMNS, len(shown))
@@ -40,7 +34,7 @@ def figure(results, theme):
     size = ((PANEL_SIZE[0] + 1.3) * columns, PANEL_SIZE[1] * rows + HEADING_HEIGHT)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     top = 1 - (HEADING_HEIGHT + 0.25) / size[1]
-    figure.subplots_adjust(wspace=0.62, hspace=0.42, left=0.05, right=0.9, top=top, bottom=0.08)
+    figure.subplots_adjust(wspace=0.7, hspace=0.42, left=0.05, right=0.9, top=top, bottom=0.08)
     for axes, result in zip(grid.flat, shown):
         draw_panel(axes, result, theme)
     for axes in grid.flat[len(shown) :]:
@@ -53,8 +47,7 @@ def figure(results, theme):
 def draw_panel(axes, result, theme):
     ends = {}
     for name, peer in result["peers"].items():
-        points = [point(*each) for each in pareto_frontier(peer["searches"])]
-        points = [each for each in points if each[0] <= 1 - LOWEST_RECALL]
+        points = points_of(peer["searches"])
         if not points:
             continue
         axes.plot(
@@ -65,8 +58,15 @@ def draw_panel(axes, result, theme):
     label_ends(axes, ends, theme)
 
 
-def point(recall, speed):
-    return 1 - min(recall, HIGHEST_RECALL), speed
+def points_of(searches):
+    """What is lost, and the speed: from the lowest recall to the first beyond the highest."""
+    points = []
+    for recall, speed in pareto_frontier(searches):
+        if recall >= LOWEST_RECALL:
+            points.append((1 - min(recall, HIGHEST_RECALL), speed))
+        if recall >= HIGHEST_RECALL:
+            break
+    return points
 
 
 def style_axes(axes, text):
@@ -78,6 +78,7 @@ def style_axes(axes, text):
     ticks = [tick for tick in RECALL_TICKS if 1 - tick <= most]
     axes.set_xticks([1 - tick for tick in ticks], [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize=8.5)
     plain_numbers(axes.yaxis, subs=(1, 2, 5))
     axes.grid(linewidth=0.6)
     axes.set_axisbelow(True)

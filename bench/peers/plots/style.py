@@ -1,6 +1,6 @@
 """What all plots share: two themes, plain numbers, and labels that keep apart."""
 
-import math
+import re
 
 import matplotlib
 
@@ -55,9 +55,17 @@ def save_in_every_theme(name, directory, draw):
                 # A date would make every picture differ from the last.
                 metadata = {"Date": None} if extension == "svg" else {"Software": None}
                 figure.savefig(path, metadata=metadata, bbox_inches="tight", pad_inches=0.2)
+                if extension == "svg":
+                    path.write_text(shortened(path.read_text("utf-8")), encoding="utf-8")
                 paths.append(path)
             plt.close(figure)
     return paths
+
+
+def shortened(svg):
+    """Without digits that nobody can see: half of the file."""
+    lines = re.sub(r"(\d+\.\d\d)\d+", r"\1", svg).splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def colors(theme):
@@ -165,5 +173,15 @@ def is_bulk(result):
     return result["case"].get("batch") is None
 
 
-def log_position(value, low, high):
-    return (math.log10(value) - math.log10(low)) / (math.log10(high) - math.log10(low))
+def compared(results, least_rows=0):
+    """A result for each bulk case with requirements, without those that only serve another: where
+    others have more peers, a case with two has nothing to show."""
+    shown = [
+        result
+        for result in widest(results)
+        if is_bulk(result)
+        and result["case"].get("build_ratio") is not None
+        and result["case"]["rows"] >= least_rows
+        and SUBJECT in result["peers"]
+    ]
+    return [result for result in shown if len(result["peers"]) > 2] or shown

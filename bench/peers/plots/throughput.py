@@ -1,16 +1,14 @@
 """Build throughput: a panel for each bulk case, the peers from fast to slow."""
 
 from peers.plots.bars import bar_panels
-from peers.plots.style import is_bulk, threads_label, widest
+from peers.plots.style import compared, threads_label
 from peers.registry import REFERENCE, SUBJECT
 
 COLUMNS = 3
 
 
 def figure(results, theme):
-    shown = [result for result in widest(results) if is_bulk(result) and SUBJECT in result["peers"]]
-    # Cases that vary the batch have a plot of their own.
-    shown = [result for result in shown if result["case"].get("build_ratio")]
+    shown = compared(results)
     if not shown:
         return None
     panels = [(title(result), bars(result)) for result in shown]
