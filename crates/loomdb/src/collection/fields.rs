@@ -228,7 +228,7 @@ fn widen(name: &str, column: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// A table of metadata with columns of the six types only; columns without a type are left out.
-pub(super) fn normalized(table: &RecordBatch) -> Result<RecordBatch> {
+pub(crate) fn normalized(table: &RecordBatch) -> Result<RecordBatch> {
     let mut fields = Vec::new();
     let mut columns = Vec::new();
     for (field, column) in table.schema().fields().iter().zip(table.columns()) {
@@ -244,6 +244,39 @@ pub(super) fn normalized(table: &RecordBatch) -> Result<RecordBatch> {
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(table.num_rows()));
     RecordBatch::try_new_with_options(schema, columns, &options)
         .map_err(|error| Error::invalid("the metadata contradict each other").caused_by(error))
+}
+
+/// Tables of one shape as one.
+pub(crate) fn joined(schema: &SchemaRef, tables: &[RecordBatch]) -> Result<RecordBatch> {
+    let joined = arrow_select::concat::concat_batches(schema, tables);
+    joined.map_err(|error| Error::invalid("the metadata cannot be joined").caused_by(error))
+}
+
+/// Two tables of metadata, one behind the other; a column that only one of them has is null in
+/// the rows of the other.
+pub(crate) fn joined_by_name(upper: &RecordBatch, lower: &RecordBatch) -> Result<RecordBatch> {
+    let schema = Fields::of(upper)?.merged(lower)?.metadata_schema();
+    joined(&schema, &[project(upper, &schema)?, project(lower, &schema)?])
+}
+
+/// Whether a column of this type can be a metadata field, if its values allow it.
+pub(crate) fn can_be_field(data_type: &DataType) -> bool {
+    use DataType as Type;
+    let is_text = |item: &DataType| match item {
+        Type::Dictionary(_, values) => values.is_string(),
+        item => item.is_string(),
+    };
+    match data_type {
+        Type::Boolean | Type::Null | Type::Timestamp(..) | Type::Date32 | Type::Date64 => true,
+        Type::List(item) | Type::LargeList(item) => is_text(item.data_type()),
+        Type::Dictionary(_, values) => can_be_field(values),
+        other => other.is_integer() || other.is_floating() || other.is_string(),
+    }
+}
+
+/// Whether a metadata field can have this name.
+pub(crate) fn can_be_field_name(name: &str) -> bool {
+    check_name(name).is_ok()
 }
 
 fn check_name(name: &str) -> Result<()> {

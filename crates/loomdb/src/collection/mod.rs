@@ -40,6 +40,7 @@ use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
 pub use batch::Batch;
 pub(crate) use change::Change;
 pub use fields::FieldType;
+pub(crate) use fields::{can_be_field, can_be_field_name, joined, joined_by_name, normalized};
 pub use metadata::Metadata;
 pub(crate) use persist::{Files, Saved};
 pub use points::{Hits, Points};

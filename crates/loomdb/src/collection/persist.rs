@@ -209,8 +209,8 @@ impl State {
             let view = index.view();
             let mut vectors = Vectors::with_capacity(self.dim.unwrap_or(1), live.len())?;
             live.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
-            let Making { params, workers } = making.clone();
-            let index = Index::build_with(vectors, self.metric, (params, workers), &())?;
+            let Making { params, workers, observer } = making.clone();
+            let index = Index::build_with(vectors, self.metric, (params, workers), &*observer)?;
             next.index = Some(Arc::new(index));
         }
         Ok(next)

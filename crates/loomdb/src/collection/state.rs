@@ -4,6 +4,7 @@
 //! made durable. [`Plan::apply`] follows, which can fail no more. Replaying the log goes the same
 //! way, so that a database that is opened again is the one that was closed.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_array::RecordBatch;
@@ -59,10 +60,18 @@ impl IdType {
 }
 
 /// What indexes are made with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Making {
     pub params: IndexParams,
     pub workers: Arc<Workers>,
+    /// Watches compactions.
+    pub observer: Arc<dyn Observer + Send>,
+}
+
+impl fmt::Debug for Making {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Making").field("params", &self.params).finish_non_exhaustive()
+    }
 }
 
 /// A version of a collection; clones share almost everything.
@@ -205,7 +214,7 @@ impl State {
             next.renew_schema();
         }
         if next.index.is_none() {
-            let Making { params, workers } = making.clone();
+            let Making { params, workers, .. } = making.clone();
             let index = Index::with_workers(vectors.dim(), self.metric, params, workers)?;
             next.index = Some(Arc::new(index));
         }

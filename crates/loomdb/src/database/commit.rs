@@ -6,7 +6,7 @@ use super::Shared;
 use super::write::{GRAPH_GROWTH, Target, Writer};
 use crate::collection::{Inner, Saved};
 use crate::storage::directory::Directory;
-use crate::storage::manifest::Manifest;
+use crate::storage::manifest::{Collection as Entry, Manifest};
 use crate::storage::segment::Place;
 use crate::{Error, Result};
 
@@ -16,7 +16,8 @@ impl Shared {
         let Target::Directory(directory) = &mut writer.target else { return Ok(()) };
         let mut next = directory.manifest().clone();
         let mut all_saved = writer.saved.clone();
-        let mut is_changed = writer.log.as_ref().is_some_and(|log| !log.is_empty());
+        let mut is_changed = self.list_collections(&mut next);
+        is_changed |= writer.log.as_ref().is_some_and(|log| !log.is_empty());
         for inner in self.all() {
             let saved = all_saved.entry(inner.number).or_default();
             let sealed = seal(directory, &mut next, &inner, saved);
@@ -40,6 +41,7 @@ impl Shared {
         let mut saved = Saved::default();
         if let Target::Directory(directory) = &mut writer.target {
             let mut next = directory.manifest().clone();
+            self.list_collections(&mut next);
             for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
                 entry.segments.clear();
                 (entry.graph, entry.order, entry.deletes) = (None, None, None);
@@ -96,6 +98,31 @@ impl Shared {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Makes the collections of a manifest those that are there; whether that changed anything,
+    /// which it does only under [`Durability::OnCommit`].
+    fn list_collections(&self, manifest: &mut Manifest) -> bool {
+        let all = self.all();
+        let before = manifest.collections.len();
+        manifest.collections.retain(|entry| all.iter().any(|one| one.number == entry.number));
+        let mut is_changed = manifest.collections.len() != before;
+        for inner in all {
+            let name = inner.name.load();
+            let mut entries = manifest.collections.iter_mut();
+            match entries.find(|entry| entry.number == inner.number) {
+                Some(entry) if entry.name == **name => continue,
+                Some(entry) => entry.name.clone_from(&name),
+                None => {
+                    let state = inner.state.load();
+                    let mut entry = Entry::empty(&name, inner.number, state.metric());
+                    entry.dim = state.dim().unwrap_or_default();
+                    manifest.collections.push(entry);
+                }
+            }
+            is_changed = true;
+        }
+        is_changed
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Inner>> {

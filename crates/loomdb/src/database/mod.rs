@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
-use loomdb_graph::Workers;
+use loomdb_graph::{Observer, Workers};
 
 use crate::collection::{Collection, Files, Inner, Making, Schema};
 use crate::index::IndexParams;
@@ -37,16 +37,18 @@ pub enum Durability {
     Synced,
     /// The death of the process; [`Database::sync`] makes everything so far survive the power.
     Buffered,
-    /// Nothing, until [`Database::commit`] has returned; for loading many rows.
+    /// Nothing, until [`Database::commit`] has returned; for loading many rows. Everything up to
+    /// then is one change, collections that were made, renamed and dropped too.
     OnCommit,
 }
 
 /// How a database is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OpenOptions {
     durability: Durability,
     is_read_only: bool,
     index: IndexParams,
+    observer: Arc<dyn Observer + Send>,
     fs: Arc<dyn FileSystem>,
 }
 
@@ -56,6 +58,7 @@ impl Default for OpenOptions {
             durability: Durability::default(),
             is_read_only: false,
             index: IndexParams::default(),
+            observer: Arc::new(()),
             fs: Arc::new(RealFs),
         }
     }
@@ -83,6 +86,12 @@ impl OpenOptions {
     #[must_use]
     pub fn index(self, index: IndexParams) -> Self {
         Self { index, ..self }
+    }
+
+    /// Watches compactions, and may cancel them, which changes nothing.
+    #[must_use]
+    pub fn observer(self, observer: Arc<dyn Observer + Send>) -> Self {
+        Self { observer, ..self }
     }
 
     /// The file system, for tests of failures.
@@ -196,7 +205,7 @@ impl Database {
             return Err(Error::new(ErrorKind::AlreadyExists, what));
         }
         let mut number = 0;
-        writer.change_manifest(|manifest, next_number| {
+        writer.change_manifest(self.shared.durability, |manifest, next_number| {
             number = next_number;
             let mut entry = manifest::Collection::empty(name, number, state.metric());
             entry.dim = state.dim().unwrap_or_default();
@@ -220,7 +229,7 @@ impl Database {
     pub fn drop_collection(&self, name: &str) -> Result<()> {
         let mut writer = self.shared.lock_to_write()?;
         let inner = self.find(name).ok_or_else(|| self.missing(name))?;
-        writer.change_manifest(|manifest, _| {
+        writer.change_manifest(self.shared.durability, |manifest, _| {
             manifest.collections.retain(|entry| entry.number != inner.number);
         })?;
         inner.is_dropped.store(true, Ordering::Release);
@@ -241,7 +250,7 @@ impl Database {
             let what = format!("there is a collection {new_name:?}");
             return Err(Error::new(ErrorKind::AlreadyExists, what));
         }
-        writer.change_manifest(|manifest, _| {
+        writer.change_manifest(self.shared.durability, |manifest, _| {
             let renamed =
                 manifest.collections.iter_mut().filter(|entry| entry.number == inner.number);
             renamed.for_each(|entry| new_name.clone_into(&mut entry.name));
@@ -315,6 +324,14 @@ impl Database {
     }
 }
 
+impl fmt::Debug for OpenOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = formatter.debug_struct("OpenOptions");
+        fields.field("durability", &self.durability).field("is_read_only", &self.is_read_only);
+        fields.field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Database {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.fmt(formatter)
@@ -382,7 +399,8 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::invalid(format!("{name:?} cannot be the name of a collection")).advise(advice))
 }
 
-fn making(index: &IndexParams) -> Result<Making> {
-    let workers = Arc::new(Workers::new(index.threads)?);
-    Ok(Making { params: index.clone(), workers })
+fn making(options: &OpenOptions) -> Result<Making> {
+    let workers = Arc::new(Workers::new(options.index.threads)?);
+    let observer = Arc::clone(&options.observer);
+    Ok(Making { params: options.index.clone(), workers, observer })
 }

@@ -57,7 +57,7 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> Result<Database> {
         return open_to_read(options, path);
     }
     let mut directory = Directory::open(Arc::clone(&options.fs), path)?;
-    let making = making(&options.index)?;
+    let making = making(options)?;
     let manifest = directory.manifest().clone();
     let loaded = load(&*options.fs, path, &manifest, &making)?;
     let Loaded { collections, log, records, mut warnings, .. } = loaded;
@@ -81,7 +81,7 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> Result<Database> {
 }
 
 pub(super) fn open_to_read(options: &OpenOptions, path: &Path) -> Result<Database> {
-    let making = making(&options.index)?;
+    let making = making(options)?;
     let source = Source { fs: Arc::clone(&options.fs), root: path.to_owned() };
     let Loaded { collections, warnings, files, .. } = source.load(&making)?;
     let writer = Writer::new(Target::ReadOnly);
@@ -105,7 +105,7 @@ fn database(
     let files = Arc::clone(&writer.files);
     let shared = Shared {
         durability: options.durability,
-        making: making(&options.index)?,
+        making: making(options)?,
         reader,
         writer: Mutex::new(writer),
         collections: RwLock::new(map),

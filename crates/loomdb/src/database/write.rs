@@ -81,9 +81,11 @@ impl Writer {
         }
     }
 
-    /// Commits a changed manifest; in memory only the number is given out.
+    /// Commits a changed manifest; in memory, and under [`Durability::OnCommit`], only the number
+    /// is given out.
     pub(super) fn change_manifest(
         &mut self,
+        durability: Durability,
         change: impl FnOnce(&mut Manifest, u32),
     ) -> Result<()> {
         match &mut self.target {
@@ -91,7 +93,7 @@ impl Writer {
                 let number = directory.next_number();
                 let mut next = directory.manifest().clone();
                 change(&mut next, number);
-                self.install(next)
+                if durability == Durability::OnCommit { Ok(()) } else { self.install(next) }
             }
             Target::Memory(next_number) => {
                 *next_number += 1;

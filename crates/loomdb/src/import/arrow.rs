@@ -47,8 +47,7 @@ fn read_stream(source: &Source<'_>, file: File, len_bytes: u64) -> Result<Import
     let mut stream = IpcStream::open(BufReader::new(file), len_bytes)?;
     let schema = stream.schema()?;
     let chosen = Columns::choose(&schema, source.options)?;
-    let columns = Columns { vector: chosen.vector, id: chosen.id };
-    let mut table = Table::new(source, columns, 0, len_bytes);
+    let mut table = Table::new(source, chosen.clone(), 0, len_bytes);
     while table.wants_more()
         && let Some(batch) = stream.next_batch()?
     {

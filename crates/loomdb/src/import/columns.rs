@@ -1,8 +1,9 @@
-//! Which columns of a table hold the vectors and the ids.
+//! Which columns of a table hold the vectors, the ids and the metadata.
 
 use arrow_schema::{DataType, Field, Schema};
 
-use super::Options;
+use super::{MetadataColumns, Options};
+use crate::collection::{can_be_field, can_be_field_name};
 use crate::{Error, ErrorKind, Result, id_column, suggest};
 
 /// The names that are looked for when none is given.
@@ -14,6 +15,7 @@ const ID_NAME: &str = "id";
 pub(super) struct Columns {
     pub vector: usize,
     pub id: Option<usize>,
+    pub metadata: Vec<usize>,
 }
 
 impl Columns {
@@ -35,12 +37,25 @@ impl Columns {
             }
             None => guess_id(schema),
         };
-        Ok(Self { vector, id })
+        let metadata = metadata(schema, &options.metadata_columns, (vector, id))?;
+        Ok(Self { vector, id, metadata })
+    }
+
+    /// The columns that were to be metadata and cannot be, with their types.
+    pub(super) fn left_out(&self, schema: &Schema, options: &Options<'_>) -> Vec<String> {
+        if options.metadata_columns != MetadataColumns::All {
+            return Vec::new();
+        }
+        let others = schema.fields().iter().enumerate();
+        let others = others
+            .filter(|(index, field)| is_other(*index, self.vector, self.id) && !is_metadata(field));
+        others.map(|(_, field)| describe(field)).collect()
     }
 
     /// The indices in ascending order.
     pub(super) fn ascending(&self) -> Vec<usize> {
-        let mut indices: Vec<usize> = [self.vector].into_iter().chain(self.id).collect();
+        let columns = [self.vector].into_iter().chain(self.id);
+        let mut indices: Vec<usize> = columns.chain(self.metadata.iter().copied()).collect();
         indices.sort_unstable();
         indices.dedup();
         indices
@@ -48,10 +63,45 @@ impl Columns {
 
     /// The same columns when only they are read.
     pub(super) fn among_themselves(&self) -> Self {
-        let behind = |other: usize, index: usize| usize::from(other < index);
-        let id = self.id.map(|id| behind(self.vector, id));
-        Self { vector: self.id.map_or(0, |id| behind(id, self.vector)), id }
+        let read = self.ascending();
+        let place = |index: usize| read.partition_point(|other| *other < index);
+        let metadata = self.metadata.iter().map(|index| place(*index)).collect();
+        Self { vector: place(self.vector), id: self.id.map(place), metadata }
     }
+}
+
+/// The columns of the metadata; all of them are those that can be metadata and are nothing else.
+fn metadata(
+    schema: &Schema,
+    wanted: &MetadataColumns,
+    (vector, id): (usize, Option<usize>),
+) -> Result<Vec<usize>> {
+    match wanted {
+        MetadataColumns::None => Ok(Vec::new()),
+        MetadataColumns::All => {
+            let others = (0..schema.fields().len()).filter(|index| is_other(*index, vector, id));
+            Ok(others.filter(|index| is_metadata(schema.field(*index))).collect())
+        }
+        MetadataColumns::Named(names) => {
+            let column = |name: &String| {
+                let (index, field) = find(schema, name)?;
+                check(can_be_field(field.data_type()), field, "values that metadata have")?;
+                Ok(index)
+            };
+            let mut columns = names.iter().map(column).collect::<Result<Vec<_>>>()?;
+            columns.sort_unstable();
+            columns.dedup();
+            Ok(columns)
+        }
+    }
+}
+
+fn is_other(index: usize, vector: usize, id: Option<usize>) -> bool {
+    index != vector && Some(index) != id
+}
+
+fn is_metadata(field: &Field) -> bool {
+    can_be_field(field.data_type()) && can_be_field_name(field.name())
 }
 
 /// Whether a column holds lists of numbers that can be vectors.
@@ -119,9 +169,11 @@ fn check(fits: bool, field: &Field, expected: &str) -> Result<()> {
 
 /// Every column with its type.
 fn described(schema: &Schema) -> Vec<String> {
-    let describe =
-        |field: &std::sync::Arc<Field>| format!("{} ({})", field.name(), field.data_type());
-    schema.fields().iter().map(describe).collect()
+    schema.fields().iter().map(|field| describe(field)).collect()
+}
+
+fn describe(field: &Field) -> String {
+    format!("{} ({})", field.name(), field.data_type())
 }
 
 #[cfg(test)]
@@ -131,7 +183,11 @@ mod tests {
     use arrow_schema::{DataType, Field, Schema};
 
     use super::Columns;
-    use crate::import::Options;
+    use crate::import::{MetadataColumns, Options};
+
+    fn columns(vector: usize, id: Option<usize>) -> Columns {
+        Columns { vector, id, metadata: Vec::new() }
+    }
 
     fn list(item: DataType) -> DataType {
         DataType::List(Arc::new(Field::new("item", item, true)))
@@ -157,14 +213,14 @@ mod tests {
     fn columns_are_guessed_by_name_and_type() {
         let (f32s, texts) = (list(DataType::Float32), list(DataType::Utf8));
         let only = [("id", DataType::Float64), ("tags", texts.clone()), ("x", f32s.clone())];
-        assert_eq!(choose(&only, None, None), Ok(Columns { vector: 2, id: None }));
+        assert_eq!(choose(&only, None, None), Ok(columns(2, None)));
         let named = [("a", f32s.clone()), ("embedding", f32s.clone()), ("id", DataType::Utf8)];
-        assert_eq!(choose(&named, None, None), Ok(Columns { vector: 1, id: Some(2) }));
+        assert_eq!(choose(&named, None, None), Ok(columns(1, Some(2))));
         let both = [("embedding", f32s.clone()), ("vector", list(DataType::Int8))];
-        assert_eq!(choose(&both, None, None), Ok(Columns { vector: 1, id: None }));
+        assert_eq!(choose(&both, None, None), Ok(columns(1, None)));
         // A column of the right name and the wrong type is not taken.
         let wrong = [("vector", texts), ("x", f32s)];
-        assert_eq!(choose(&wrong, None, None), Ok(Columns { vector: 1, id: None }));
+        assert_eq!(choose(&wrong, None, None), Ok(columns(1, None)));
     }
 
     #[test]
@@ -191,13 +247,43 @@ mod tests {
 
     #[test]
     fn columns_keep_their_order_when_only_they_are_read() {
-        let between = Columns { vector: 3, id: Some(5) };
+        let between = columns(3, Some(5));
         assert_eq!(between.ascending(), [3, 5]);
-        assert_eq!(between.among_themselves(), Columns { vector: 0, id: Some(1) });
-        let between = Columns { vector: 3, id: Some(1) };
+        assert_eq!(between.among_themselves(), columns(0, Some(1)));
+        let between = columns(3, Some(1));
         assert_eq!(between.ascending(), [1, 3]);
-        assert_eq!(between.among_themselves(), Columns { vector: 1, id: Some(0) });
-        let alone = Columns { vector: 3, id: None };
-        assert_eq!(alone.among_themselves(), Columns { vector: 0, id: None });
+        assert_eq!(between.among_themselves(), columns(1, Some(0)));
+        let alone = columns(3, None);
+        assert_eq!(alone.among_themselves(), columns(0, None));
+    }
+
+    #[test]
+    fn metadata_are_the_other_columns_or_those_that_are_named() {
+        let fields = vec![
+            Field::new("vector", list(DataType::Float32), true),
+            Field::new("other", list(DataType::Float32), true),
+            Field::new("tags", list(DataType::Utf8), true),
+            Field::new("id", DataType::Int64, true),
+            Field::new("year", DataType::Int16, true),
+            Field::new("$odd", DataType::Utf8, true),
+        ];
+        let schema = Schema::new(fields);
+        let choose = |metadata_columns| {
+            let options = Options { metadata_columns, ..Options::default() };
+            let chosen = Columns::choose(&schema, &options);
+            chosen.map(|chosen| (chosen.left_out(&schema, &options), chosen))
+        };
+        let (left_out, chosen) = choose(MetadataColumns::All).unwrap();
+        assert_eq!((chosen.vector, chosen.id, &chosen.metadata[..]), (0, Some(3), &[2, 4][..]));
+        assert_eq!(left_out, ["other (List(Float32))", "$odd (Utf8)"]);
+        let among = chosen.among_themselves();
+        assert_eq!((among.vector, among.id, &among.metadata[..]), (0, Some(2), &[1, 3][..]));
+        let named = |name: &str| choose(MetadataColumns::Named(vec![name.to_owned()]));
+        let (left_out, chosen) = named("year").unwrap();
+        assert_eq!((left_out.len(), &chosen.metadata[..]), (0, &[4][..]));
+        let message = named("yaer").unwrap_err().to_string();
+        assert!(message.contains("did you mean \"year\"?"), "{message}");
+        let message = named("other").unwrap_err().to_string();
+        assert!(message.contains("not values that metadata have"), "{message}");
     }
 }

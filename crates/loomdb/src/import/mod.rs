@@ -25,10 +25,11 @@ use std::str::FromStr;
 use arrow_array::RecordBatch;
 use loomdb_graph::Vectors;
 
-use crate::{Error, Ids, Result};
+use crate::{Batch, Error, Ids, Result};
 
 mod arrow;
 mod columns;
+mod join;
 mod npy;
 mod parquet;
 mod rows;
@@ -37,6 +38,7 @@ mod truth;
 mod values;
 mod vecs;
 
+pub use join::read_all;
 pub use truth::{Truth, read_truth};
 
 /// How the vectors lie in a file.
@@ -107,6 +109,18 @@ impl FromStr for Format {
     }
 }
 
+/// Which columns of a table become metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MetadataColumns {
+    /// None of them.
+    #[default]
+    None,
+    /// All but those of the vectors and the ids, as far as they can be metadata.
+    All,
+    /// Those of these names.
+    Named(Vec<String>),
+}
+
 /// What is read of a file, and how.
 #[derive(Clone)]
 pub struct Options<'a> {
@@ -116,6 +130,8 @@ pub struct Options<'a> {
     pub vector_column: Option<String>,
     /// The column of the ids; by default `id`, if it holds integers or texts.
     pub id_column: Option<String>,
+    /// The columns of the metadata; by default none.
+    pub metadata_columns: MetadataColumns,
     /// The most rows to read, from the beginning.
     pub limit: Option<usize>,
     /// Called with the rows read so far and the rows to read, 0 when unknown; `false` cancels.
@@ -128,6 +144,7 @@ impl Default for Options<'_> {
             format: None,
             vector_column: None,
             id_column: None,
+            metadata_columns: MetadataColumns::None,
             limit: None,
             progress: &|_, _| true,
         }
@@ -141,6 +158,7 @@ impl fmt::Debug for Options<'_> {
             .field("format", &self.format)
             .field("vector_column", &self.vector_column)
             .field("id_column", &self.id_column)
+            .field("metadata_columns", &self.metadata_columns)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
@@ -153,10 +171,31 @@ pub struct Imported {
     pub vectors: Vectors,
     /// The ids of the same rows; nothing when the file has none.
     pub ids: Option<Ids>,
+    /// The metadata of the same rows, a column for each field; nothing when none were read.
+    pub metadata: Option<RecordBatch>,
     /// The column that the vectors came from, in formats with columns.
     pub vector_column: Option<String>,
     /// The column that the ids came from.
     pub id_column: Option<String>,
+    /// The columns that were to be metadata and are of a type or a name that cannot be.
+    pub left_out: Vec<String>,
+}
+
+impl Imported {
+    /// The rows as points, whose ids are made up if the file has none.
+    ///
+    /// # Errors
+    /// `InvalidInput` when two ids are equal, or one is too long.
+    pub fn into_batch(self) -> Result<Batch> {
+        let batch = match self.ids {
+            Some(ids) => Batch::new(ids, self.vectors)?,
+            None => Batch::without_ids(self.vectors),
+        };
+        match self.metadata {
+            Some(metadata) => batch.with_metadata(metadata),
+            None => Ok(batch),
+        }
+    }
 }
 
 /// Reads the vectors, and the ids if there are any, of a file.
@@ -197,7 +236,14 @@ pub(crate) fn from_table(table: &RecordBatch) -> Result<(Imported, RecordBatch)>
 
 impl From<Vectors> for Imported {
     fn from(vectors: Vectors) -> Self {
-        Self { vectors, ids: None, vector_column: None, id_column: None }
+        Self {
+            vectors,
+            ids: None,
+            metadata: None,
+            vector_column: None,
+            id_column: None,
+            left_out: Vec::new(),
+        }
     }
 }
 
@@ -210,7 +256,12 @@ struct Source<'a> {
 impl Source<'_> {
     fn check(&self, format: Format) -> Result<()> {
         let has_columns = matches!(format, Format::Parquet | Format::Arrow);
-        let column = self.options.vector_column.as_ref().or(self.options.id_column.as_ref());
+        let first = match &self.options.metadata_columns {
+            MetadataColumns::Named(names) => names.first(),
+            _ => None,
+        };
+        let Options { vector_column, id_column, .. } = self.options;
+        let column = vector_column.as_ref().or(id_column.as_ref()).or(first);
         match (column, self.options.limit) {
             (Some(column), _) if !has_columns => {
                 let what = format!("the format {format} has no columns, but {column:?} was named");

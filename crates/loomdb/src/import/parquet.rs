@@ -1,4 +1,4 @@
-//! Parquet files: the two columns that are needed, batch by batch.
+//! Parquet files: the columns that are needed, batch by batch.
 
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};

@@ -1,4 +1,4 @@
-//! Batches of columns, turned into rows of vectors and ids.
+//! Batches of columns, turned into rows of vectors, ids and metadata.
 
 use std::ops::Range;
 
@@ -10,6 +10,7 @@ use arrow_schema::{DataType, Schema};
 use super::columns::Columns;
 use super::rows::{PIECE_BYTES, Rows, no_vectors};
 use super::{Imported, Source};
+use crate::collection::{joined, normalized};
 use crate::{Error, Ids, Result, id_column};
 
 /// Rows of a table read so far.
@@ -22,6 +23,7 @@ pub(super) struct Table<'a> {
     /// Made when the first row shows how long the vectors are.
     rows: Option<Rows<'a>>,
     ids: Option<Ids>,
+    metadata: Vec<RecordBatch>,
 }
 
 impl<'a> Table<'a> {
@@ -32,7 +34,7 @@ impl<'a> Table<'a> {
         total: usize,
         len_bytes: u64,
     ) -> Self {
-        Self { source, columns, total, len_bytes, rows: None, ids: None }
+        Self { source, columns, total, len_bytes, rows: None, ids: None, metadata: Vec::new() }
     }
 
     /// Whether further rows are wanted.
@@ -50,7 +52,18 @@ impl<'a> Table<'a> {
         if let Some(id) = self.columns.id {
             id_column::append(&mut self.ids, column(id)?)?;
         }
+        if !self.columns.metadata.is_empty() {
+            self.push_metadata(&batch)?;
+        }
         self.push_lists(&Lists::of(column(self.columns.vector)?)?)
+    }
+
+    fn push_metadata(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns = batch.project(&self.columns.metadata);
+        let columns = columns
+            .map_err(|error| Error::corrupted("a batch has too few columns").caused_by(error))?;
+        self.metadata.push(normalized(&columns)?);
+        Ok(())
     }
 
     /// The rows, when the names of the columns stand in `schema`, where they were chosen.
@@ -59,10 +72,16 @@ impl<'a> Table<'a> {
         if let Some(ids) = &self.ids {
             ids.validate()?;
         }
+        let metadata = match self.metadata.first() {
+            Some(first) => Some(joined(first.schema_ref(), &self.metadata)?),
+            None => None,
+        };
         let name = |index: usize| schema.fields().get(index).map(|field| field.name().clone());
         Ok(Imported {
             vectors,
             ids: self.ids,
+            metadata,
+            left_out: chosen.left_out(schema, self.source.options),
             vector_column: name(chosen.vector),
             id_column: chosen.id.and_then(name),
         })

@@ -12,6 +12,7 @@ mod interface;
 mod io_errors;
 mod model;
 mod model_test;
+mod one_change;
 mod processes;
 mod readers;
 mod reads;
