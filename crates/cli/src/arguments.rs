@@ -1,6 +1,7 @@
 //! Arguments that several commands take, and how they are read.
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use loomdb::{Filter, Metadata};
 use loomdb_graph::{Metric, Strategy};
 
 /// More threads than this are a slip of the finger.
@@ -25,6 +26,20 @@ pub fn threads() -> RangedU64ValueParser<usize> {
 pub fn metric() -> impl TypedValueParser<Value = Metric> {
     let names = PossibleValuesParser::new(Metric::ALL.map(Metric::name));
     names.try_map(|name| name.parse::<Metric>())
+}
+
+/// The help of an argument that is a filter.
+pub const FILTER: &str = "Only points whose metadata match, such as {\"year\": {\"$gte\": 2020}}";
+
+/// A filter, as far as it can be checked without the fields of a collection.
+pub fn filter(text: &str) -> Result<Filter, String> {
+    text.parse::<Filter>().map_err(|error| error.to_string())
+}
+
+/// Metadata as a JSON object.
+pub fn metadata(text: &str) -> Result<Metadata, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("expected a JSON object such as {{\"lang\": \"en\"}}: {error}"))
 }
 
 /// What [`strategy`] understands, for the help of an argument.

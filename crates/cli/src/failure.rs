@@ -9,28 +9,60 @@ use loomdb::ErrorKind;
 use serde::Serialize;
 
 use crate::interrupt;
-use crate::output::{Closed, Output, note};
+use crate::output::{self, Closed, Output};
 
+/// What the process ends with; `docs/shell.md` lists them.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
+const NOT_FOUND: u8 = 3;
+const ALREADY_EXISTS: u8 = 4;
+const INVALID: u8 = 5;
+const CORRUPTED: u8 = 6;
+const LOCKED: u8 = 7;
+const STORAGE_FULL: u8 = 8;
+
+/// A command that has printed its result, which is not what scripts hope for.
+#[derive(Debug)]
+pub struct Reported(u8);
+
+impl Reported {
+    pub const NOT_FOUND: Self = Self(NOT_FOUND);
+    pub const CORRUPTED: Self = Self(CORRUPTED);
+}
+
+impl Display for Reported {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the result ends with code {}", self.0)
+    }
+}
+
+impl std::error::Error for Reported {}
 
 /// Why a command refuses before the library is asked, or in better words than the library's.
 #[derive(Debug)]
 pub struct Refusal {
     kind: ErrorKind,
-    file: PathBuf,
+    file: Option<PathBuf>,
     what: String,
 }
 
 impl Refusal {
     pub fn new(kind: ErrorKind, file: &Path, what: String) -> Self {
-        Self { kind, file: file.to_owned(), what }
+        Self { kind, file: Some(file.to_owned()), what }
+    }
+
+    /// What is wrong with something that stands in no file.
+    pub fn of_input(kind: ErrorKind, what: String) -> Self {
+        Self { kind, file: None, what }
     }
 }
 
 impl Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.file.display(), self.what)
+        if let Some(file) = &self.file {
+            write!(formatter, "{}: ", file.display())?;
+        }
+        formatter.write_str(&self.what)
     }
 }
 
@@ -60,11 +92,14 @@ pub fn of_command(error: &Error, output: &Output) -> ExitCode {
     if error.is::<Closed>() {
         return ExitCode::SUCCESS;
     }
-    let failure = Failure::of(error);
-    note(format_args!("error: {}", failure.message));
-    let is_stopped = failure.kind == name(ErrorKind::Canceled) && interrupt::is_requested();
+    if let Some(Reported(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    let (kind, failure) = Failure::of(error);
+    output::error(&failure.message);
+    let is_stopped = kind == Some(ErrorKind::Canceled) && interrupt::is_requested();
     print(failure, output);
-    ExitCode::from(if is_stopped { interrupt::EXIT_CODE } else { FAILED })
+    ExitCode::from(if is_stopped { interrupt::EXIT_CODE } else { kind.map_or(FAILED, code) })
 }
 
 /// Reports a command line that cannot be understood, or prints the help that it asks for.
@@ -87,23 +122,39 @@ fn print(error: Failure, output: &Output) {
 }
 
 impl Failure {
-    fn of(error: &Error) -> Self {
+    fn of(error: &Error) -> (Option<ErrorKind>, Self) {
         let message = format!("{error:#}");
         if let Some(refusal) = error.downcast_ref::<Refusal>() {
-            let (kind, file) = (name(refusal.kind), Some(refusal.file.clone()));
-            return Self { kind, message, file, ..Self::default() };
+            let (kind, file) = (refusal.kind, refusal.file.clone());
+            return (Some(kind), Self { kind: name(kind), message, file, ..Self::default() });
         }
         let mut causes = error.chain();
         match causes.find_map(|cause| cause.downcast_ref::<loomdb::Error>()) {
-            Some(cause) => Self {
-                kind: name(cause.kind()),
-                message,
-                file: cause.file().map(Path::to_owned),
-                offset: cause.offset(),
-                row: cause.row(),
-            },
-            None => Self { kind: "failed", message, ..Self::default() },
+            Some(cause) => {
+                let failure = Self {
+                    kind: name(cause.kind()),
+                    message,
+                    file: cause.file().map(Path::to_owned),
+                    offset: cause.offset(),
+                    row: cause.row(),
+                };
+                (Some(cause.kind()), failure)
+            }
+            None => (None, Self { kind: "failed", message, ..Self::default() }),
         }
+    }
+}
+
+/// What the process ends with.
+fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::NotFound => NOT_FOUND,
+        ErrorKind::AlreadyExists => ALREADY_EXISTS,
+        ErrorKind::InvalidInput | ErrorKind::InvalidFilter => INVALID,
+        ErrorKind::Corrupted => CORRUPTED,
+        ErrorKind::Locked => LOCKED,
+        ErrorKind::StorageFull => STORAGE_FULL,
+        _ => FAILED,
     }
 }
 
@@ -118,6 +169,8 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::StorageFull => "storage_full",
         ErrorKind::Io => "io",
         ErrorKind::Canceled => "canceled",
+        ErrorKind::Locked => "locked",
+        ErrorKind::Poisoned => "poisoned",
         _ => "failed",
     }
 }

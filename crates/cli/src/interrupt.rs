@@ -39,6 +39,14 @@ impl Observer for Stop {
     }
 }
 
+/// Stops between two steps when someone has asked for it.
+///
+/// # Errors
+/// `Canceled`.
+pub fn check() -> loomdb::Result<()> {
+    if is_requested() { Err(loomdb_graph::Error::Canceled.into()) } else { Ok(()) }
+}
+
 /// Whether someone has asked to stop.
 pub fn is_requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)

@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
+use console::style;
 use serde::Serialize;
 
 /// Whom the result is for.
@@ -71,6 +72,16 @@ impl Output {
             Format::Text => print(&text.to_string()),
         }
     }
+}
+
+/// Prints why a command fails, on standard error.
+pub fn error(message: impl Display) {
+    note(format_args!("{} {message}", style("error:").for_stderr().red().bold()));
+}
+
+/// Prints what was found wrong and worked around, on standard error.
+pub fn warning(message: impl Display) {
+    note(format_args!("{} {message}", style("warning:").for_stderr().yellow().bold()));
 }
 
 /// Prints a line on standard error; whether anyone reads it changes nothing.

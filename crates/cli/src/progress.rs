@@ -4,7 +4,7 @@
 //! leaves no trace when it is done.
 
 use std::io::{self, IsTerminal};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,6 +16,11 @@ use crate::interrupt;
 const DELAY: Duration = Duration::from_millis(500);
 
 const TEMPLATE: &str = "  {msg:<22} [{bar:30}] {percent:>3} %  {elapsed}";
+const SPINNER: &str = "  {msg:<22} {spinner} {elapsed}";
+
+/// How often a spinner turns.
+const TICK: Duration = Duration::from_millis(100);
+
 const TEMPLATE_WITHOUT_TOTAL: &str = "  {msg:<22} {human_pos}  {elapsed}";
 
 /// Shows how far one piece of work is; dropped, it vanishes.
@@ -42,6 +47,19 @@ impl Progress {
         Self { work, started: Instant::now(), is_watched, bar: Mutex::new(None) }
     }
 
+    /// Shows that one call that tells nothing goes on.
+    pub fn spinner(work: &'static str) -> Self {
+        let progress = Self::new(work);
+        if progress.is_watched {
+            let drawn = ProgressBar::new_spinner().with_message(work);
+            drawn.set_style(style(SPINNER).tick_chars("|/-\\ "));
+            drawn.enable_steady_tick(TICK);
+            let bar = Bar { drawn, step: None, total: None };
+            return Self { bar: Mutex::new(Some(bar)), ..progress };
+        }
+        progress
+    }
+
     /// `done` of `total` are finished, 0 when nobody knows how many; whether to go on.
     pub fn reached(&self, done: usize, total: usize) -> bool {
         self.show(None, done as u64, total as u64);
@@ -56,6 +74,32 @@ impl Progress {
         if let Ok(mut bar) = self.bar.try_lock() {
             bar.get_or_insert_with(|| Bar::new(self.started)).show(self.work, step, done, total);
         }
+    }
+}
+
+/// Watches the builds of a database for as long as it is open; a bar is there only while one runs.
+#[derive(Debug, Default)]
+pub struct Builds(Mutex<Option<Arc<Progress>>>);
+
+impl Builds {
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn build(&self) -> Arc<Progress> {
+        let mut build = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(build.get_or_insert_with(|| Arc::new(Progress::new("building"))))
+    }
+}
+
+impl Observer for Builds {
+    fn progress(&self, phase: Phase, done: usize, total: usize) {
+        self.build().progress(phase, done, total);
+    }
+
+    fn canceled(&self) -> bool {
+        interrupt::is_requested()
     }
 }
 

@@ -13,6 +13,11 @@ pub fn count(number: u64) -> String {
     grouped
 }
 
+/// How many points, in words.
+pub fn points(number: usize) -> String {
+    if number == 1 { "1 point".to_owned() } else { format!("{} points", count(number as u64)) }
+}
+
 /// A number of bytes in the largest unit that leaves at least one of it.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -53,12 +58,17 @@ pub fn rate(number: usize, seconds: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, seconds};
+    use super::{bytes, count, points, seconds};
 
     #[test]
     fn counts_are_grouped() {
         let grouped = [0, 999, 1_000, 1_234_567].map(count);
         assert_eq!(grouped, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_point_is_no_points() {
+        assert_eq!([0, 1, 5_000].map(points), ["0 points", "1 point", "5,000 points"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use console::{Term, measure_text_width};
+use console::{Term, measure_text_width, style};
 
 /// The width that text is cut to where there is no terminal.
 const DEFAULT_WIDTH: usize = 100;
@@ -26,13 +26,14 @@ pub enum Align {
 pub struct Table {
     columns: Vec<Align>,
     rows: Vec<Vec<String>>,
+    has_head: bool,
     width: usize,
 }
 
 impl Table {
     /// An empty table; cells behind the last column are aligned as it is.
     pub fn new(columns: &[Align]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new(), width: usize::MAX }
+        Self { columns: columns.to_vec(), rows: Vec::new(), has_head: false, width: usize::MAX }
     }
 
     /// Cuts the last column, so that no line is wider than the terminal.
@@ -41,10 +42,21 @@ impl Table {
         self
     }
 
+    /// Sets the first row off from the others.
+    pub fn with_head(mut self) -> Self {
+        self.has_head = true;
+        self
+    }
+
     /// Adds a row of cells.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        debug_assert_eq!(N, self.columns.len(), "a row has a cell for each column");
-        self.rows.push(cells.into());
+        self.push(cells.into());
+    }
+
+    /// Adds a row of as many cells as there are columns.
+    pub fn push(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
+        self.rows.push(cells);
     }
 
     /// The width of each column.
@@ -67,7 +79,7 @@ impl Table {
 impl Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();
-        for row in &self.rows {
+        for (place, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for ((cell, width), align) in row.iter().zip(&widths).zip(&self.columns) {
                 let cell = cut(cell, *width);
@@ -78,7 +90,11 @@ impl Display for Table {
                     Align::Right => padding + &cell,
                 };
             }
-            writeln!(formatter, "{}", line.trim_end())?;
+            let line = line.trim_end();
+            match place {
+                0 if self.has_head => writeln!(formatter, "{}", style(line).bold())?,
+                _ => writeln!(formatter, "{line}")?,
+            }
         }
         Ok(())
     }

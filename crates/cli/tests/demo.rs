@@ -9,9 +9,13 @@ fn assert_sane(report: &Value) {
     assert_eq!(report["import"]["rows"], 5_000);
     assert_eq!(report["import"]["strategy"], "partition");
     let examples = report["examples"].as_array().unwrap();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 4);
     let nearest = examples[0]["neighbors"][0]["text"].as_str().unwrap();
     assert!(nearest.starts_with("Spanish rice"), "{nearest}");
+    let filtered = report["filtered"].as_array().unwrap();
+    let matches: Vec<_> = filtered.iter().map(|one| one["matches"].as_u64().unwrap()).collect();
+    assert_eq!(matches[..2], [5_000, 253]);
+    assert!(matches[2] < 253 && filtered[2]["neighbors"].as_array().unwrap().len() == 3);
 
     let comparison = &report["comparison"];
     assert_eq!((&comparison["threads"], &comparison["queries"]), (&1.into(), &50.into()));
@@ -50,5 +54,7 @@ fn the_files_of_the_demo_can_be_kept_and_searched() {
     assert!(outcome.stdout.contains("one by one") && outcome.stdout.contains("The files are in"));
     assert_eq!(names_in(&sandbox.path("here")), ["queries.npy", "vectors.npy", "wordnet.loom"]);
     let line = "search here/wordnet.loom --query-file here/queries.npy -k 1 --limit 2";
-    assert_eq!(sandbox.json(line)["ids"].as_array().unwrap().len(), 2);
+    assert_eq!(sandbox.json(line)["hits"].as_array().unwrap().len(), 2);
+    let line = "count here/wordnet.loom --filter {\"subject\":\"noun.food\"}";
+    assert_eq!(sandbox.json(line)["count"], 116);
 }

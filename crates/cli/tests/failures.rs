@@ -68,14 +68,14 @@ fn files_that_do_not_fit_together_are_named() {
     sandbox.npy("wide.npy", DIM + 1, &generate::uniform(3, 5, DIM + 1));
     let parts = ["wide.npy: its vectors have 5 dimensions, those of the first file 4"];
     assert_import_fails(&sandbox, "rows.npy wide.npy new.loom", &parts);
-    let points = "good.loom/default/seg-00000001/points.arrow";
+    let points = sandbox.stored("good.loom", "points.arrow");
     assert_import_fails(&sandbox, &format!("{points} new.loom"), &["no column holds lists"]);
 }
 
 #[test]
 fn an_unknown_column_is_answered_with_the_nearest_name() {
     let sandbox = sandbox();
-    let points = "good.loom/default/seg-00000001/points.arrow";
+    let points = sandbox.stored("good.loom", "points.arrow");
     let line = format!("{points} new.loom --vector-column idd");
     let parts = ["there is no column \"idd\"", "did you mean \"id\"?"];
     assert_import_fails(&sandbox, &line, &parts);
@@ -89,30 +89,30 @@ fn the_place_of_a_database_is_checked_before_anything_is_read() {
     sandbox.write("papers/letter.txt", b"dear");
     // None of these has a file to read: the place alone is refused.
     for (line, part) in [
-        ("none.npy good.loom", "it exists already; choose another name, or add --replace"),
-        ("none.npy papers --replace", "only a database is replaced"),
+        ("none.npy good.loom", "has 50 points already; say --append, --upsert or --replace"),
+        ("none.npy papers --replace", "not a database, and it is not empty"),
         ("none.npy rows.npy --replace", "this is no directory"),
         ("none.npy missing/new.loom", "there is no such directory"),
     ] {
         assert_import_fails(&sandbox, line, &[part]);
     }
-    assert_eq!(sandbox.json("info good.loom")["rows"], 50);
+    assert_eq!(sandbox.json("count good.loom")["count"], 50);
 }
 
 #[test]
 fn databases_that_cannot_be_opened_are_named() {
     let sandbox = sandbox();
     std::fs::create_dir(sandbox.path("papers")).unwrap();
-    let damaged = sandbox.path("good.loom/default/seg-00000001/vectors.npy");
+    let damaged = sandbox.path(&sandbox.stored("good.loom", "vectors.npy"));
     let mut bytes = std::fs::read(&damaged).unwrap();
     bytes[300] ^= 1;
     std::fs::write(damaged, bytes).unwrap();
     for (database, parts) in [
-        ("none.loom", ["none.loom: there is no such database", "loomdb import"]),
-        ("papers", ["papers: this is not a database", "loomdb import"]),
+        ("none.loom", ["none.loom: there is no such database", "there are: good.loom"]),
+        ("papers", ["papers: this is not a database", "there are: good.loom"]),
         ("good.loom", ["vectors.npy", "checksum"]),
     ] {
-        for line in [format!("info {database}"), format!("search {database} --query 1,2,3,4")] {
+        for line in [format!("info {database}"), format!("search {database} --vector 1,2,3,4")] {
             let message = sandbox.error(&line);
             assert!(parts.iter().all(|part| message.contains(part)), "{line}: {message}");
         }
@@ -124,9 +124,9 @@ fn queries_that_do_not_fit_are_named() {
     let sandbox = sandbox();
     sandbox.npy("wide.npy", DIM + 1, &generate::uniform(3, 5, DIM + 1));
     for (query, parts) in [
-        ("--query 1,2,3", ["--query", "4 dimensions, this one has 3"]),
-        ("--query nan,1,1,1", ["--query", "NaN at position 0"]),
-        ("--query 0,0,0,0", ["--query", "zero"]),
+        ("--vector 1,2,3", ["--vector", "4 dimensions, this one has 3"]),
+        ("--vector nan,1,1,1", ["--vector", "NaN at position 0"]),
+        ("--vector 0,0,0,0", ["--vector", "zero"]),
         ("--query-file wide.npy", ["wide.npy", "4 dimensions, this one has 5"]),
         ("--query-file wide.npy --exact", ["wide.npy", "4 dimensions, this one has 5"]),
         ("--query-file none.npy", ["none.npy", "it does not exist"]),
@@ -143,11 +143,12 @@ fn errors_are_objects_for_programs() {
     values[7 * DIM] = f32::INFINITY;
     sandbox.npy("bad.npy", DIM, &values);
     for (line, code, kind) in [
-        ("import bad.npy new.loom --json", 1, "invalid_input"),
-        ("import rows.npy good.loom --json", 1, "already_exists"),
-        ("info none.loom --json", 1, "not_found"),
+        ("import bad.npy new.loom --json", 5, "invalid_input"),
+        ("import rows.npy good.loom --json", 4, "already_exists"),
+        ("info none.loom --json", 3, "not_found"),
+        ("count good.loom --filter {\"a\":1} --json", 5, "invalid_filter"),
         ("--json info", 2, "usage"),
-        ("search good.loom --json --query one", 2, "usage"),
+        ("search good.loom --json --vector one", 2, "usage"),
     ] {
         let outcome = sandbox.run(line);
         let error = &outcome.json()["error"];
@@ -166,10 +167,10 @@ fn wrong_usage_has_a_code_of_its_own() {
         ("", "Usage: loomdb"),
         ("serach good.loom", "search"),
         ("search good.loom", "--query-file"),
-        ("search good.loom --query 1 --query-file rows.npy", "cannot be used with"),
-        ("search good.loom --query 1,two", "\"two\" is not a number"),
-        ("search good.loom --query 1 -k 0", "1..=10000"),
-        ("search good.loom --query 1 --limit 5", "cannot be used with"),
+        ("search good.loom --vector 1 --query-file rows.npy", "cannot be used with"),
+        ("search good.loom --vector 1,two", "\"two\" is not a number"),
+        ("search good.loom --vector 1 -k 0", "1..=10000"),
+        ("search good.loom --vector 1 --limit 5", "cannot be used with"),
         ("import rows.npy", "<DB>"),
         ("import rows.npy new.loom --metric euclid", "possible values: l2, cosine, ip"),
         ("import rows.npy new.loom --m 1", "2..=512"),
@@ -183,4 +184,42 @@ fn wrong_usage_has_a_code_of_its_own() {
     for line in ["--help", "--version", "import --help", "help search"] {
         assert_eq!(sandbox.run(line).code, Some(0), "{line}");
     }
+}
+
+#[test]
+fn one_process_writes_and_others_read() {
+    let sandbox = sandbox();
+    let db = loomdb::Database::open(sandbox.path("good.loom")).unwrap();
+    let outcome = sandbox.run("delete good.loom --ids 1 --json");
+    let error = &outcome.json()["error"];
+    assert_eq!((outcome.code, &error["kind"]), (Some(7), &Value::from("locked")));
+    assert_eq!(sandbox.json("count good.loom")["count"], 50);
+    drop(db);
+    assert_eq!(sandbox.json("delete good.loom --ids 1")["deleted"], 1);
+}
+
+#[test]
+fn every_sort_of_failure_has_a_code() {
+    let sandbox = sandbox();
+    sandbox.json("create empty.loom");
+    std::fs::create_dir(sandbox.path("damaged.loom")).unwrap();
+    sandbox.write("damaged.loom/manifest-00000001", b"");
+    for (line, code) in [
+        ("count none.loom", 3),
+        ("count good.loom -c none", 3),
+        ("import none.npy new.loom", 3),
+        ("create good.loom", 4),
+        ("search good.loom --vector 1", 5),
+        ("count good.loom --filter {\"none\":1}", 5),
+        ("count damaged.loom", 6),
+        ("list good.loom --limit none", 2),
+    ] {
+        let outcome = sandbox.run(line);
+        assert_eq!(outcome.code, Some(code), "{line}: {}", outcome.stderr);
+    }
+    assert_eq!(sandbox.json("count empty.loom")["count"], 0);
+    assert_eq!(
+        sandbox.json("search empty.loom --vector 1,2")["hits"],
+        Value::from(vec![Value::Array(vec![])])
+    );
 }

@@ -16,13 +16,11 @@ const MANY: usize = 4_000;
 
 /// The neighbors of one query in what `search --json` printed.
 fn neighbors(report: &Value, query: usize) -> Vec<ExactNeighbor> {
-    let numbers = |name: &str| report[name][query].as_array().unwrap();
-    let pairs = numbers("ids").iter().zip(numbers("distances"));
-    let neighbor = |(id, distance): (&Value, &Value)| ExactNeighbor {
-        row: id.as_u64().unwrap() as u32,
-        distance: distance.as_f64().unwrap(),
+    let neighbor = |hit: &Value| ExactNeighbor {
+        row: hit["id"].as_u64().unwrap() as u32,
+        distance: hit["distance"].as_f64().unwrap(),
     };
-    pairs.map(neighbor).collect()
+    report["hits"][query].as_array().unwrap().iter().map(neighbor).collect()
 }
 
 /// Whether two lists name the same rows at the same distances.
@@ -100,12 +98,12 @@ fn one_query_can_be_typed() {
     sandbox.npy("rows.npy", 2, &[1.0, 0.0, -1.0, 0.25, 0.0, 2.0]);
     sandbox.json("import rows.npy a.loom --metric l2");
     for query in ["-1,0.25", "[-1,0.25]", "-1,,.25"] {
-        let report = sandbox.json(&format!("search a.loom --query {query} -k 2"));
+        let report = sandbox.json(&format!("search a.loom --vector {query} -k 2"));
         let found = neighbors(&report, 0);
         assert_eq!((found.len(), found[0].row), (2, 1), "{query}");
     }
-    let outcome = sandbox.run("search a.loom --query 0,2 -k 2");
-    let expected = "  query  rank  id  distance\n      0     1  2   0.000000\n";
+    let outcome = sandbox.run("search a.loom --vector 0,2 -k 2");
+    let expected = "  rank  id  distance\n     1  2   0.000000\n";
     assert!(outcome.stdout.starts_with(expected), "{}", outcome.stdout);
 }
 
@@ -116,7 +114,7 @@ fn a_database_is_replaced_only_on_request() {
     sandbox.npy("b.npy", DIM, &generate::uniform(7, 20, DIM));
     sandbox.json("import a.npy x.loom");
     sandbox.json("import b.npy x.loom --replace");
-    assert_eq!(sandbox.json("info x.loom")["rows"], 20);
+    assert_eq!(sandbox.json("count x.loom")["count"], 20);
     assert_eq!(sandbox.names(), ["a.npy", "b.npy", "x.loom"]);
 }
 
@@ -126,16 +124,18 @@ fn info_tells_what_is_there() {
     sandbox.npy("rows.npy", DIM, &generate::uniform(8, MANY, DIM));
     let made = sandbox.json("import rows.npy a.loom --metric ip");
     let info = sandbox.json("info a.loom");
-    for (name, expected) in [("rows", MANY), ("dim", DIM), ("graph_rows", MANY), ("tail_rows", 0)] {
-        assert_eq!(info[name], expected, "{name}");
-    }
-    assert_eq!((&info["metric"], &info["ids"]), (&"ip".into(), &"integer".into()));
-    assert_eq!(info["unreachable_nodes"], 0);
+    let collection = &info["collections"][0];
+    let index = &collection["index"];
+    assert_eq!((&collection["name"], &collection["points"]), (&"default".into(), &MANY.into()));
+    assert_eq!((&index["graph_rows"], &index["tail_rows"]), (&MANY.into(), &0.into()));
+    assert_eq!((&collection["metric"], &collection["id_type"]), (&"ip".into(), &"integer".into()));
+    assert_eq!(index["unreachable_nodes"], 0);
     assert_eq!(info["bytes"], made["bytes"]);
     let files = info["files"].as_array().unwrap();
     let sum: u64 = files.iter().map(|file| file["bytes"].as_u64().unwrap()).sum();
     assert_eq!(info["bytes"], sum);
-    let text = sandbox.run("info a.loom").stdout;
-    assert!(text.starts_with("a.loom: 4,000 x 8, ip, integer ids\n"), "{text}");
+    let text = sandbox.run("info a.loom --files").stdout;
+    assert!(text.starts_with("a.loom: 1 collection, "), "{text}");
+    assert!(text.contains("default: 4,000 x 8, ip, integer ids\n"), "{text}");
     assert!(text.contains("vectors.npy"), "{text}");
 }

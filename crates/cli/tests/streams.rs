@@ -33,7 +33,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     for line in [
         "search a.loom --query-file rows.npy -k 50",
         "search a.loom --query-file rows.npy -k 50 --json",
-        "info a.loom",
+        "list a.loom --limit 1000",
     ] {
         let mut command = sandbox.command(line);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -60,7 +60,7 @@ fn errors_without_a_reader_do_no_harm() {
     let mut command = sandbox.command("info none.loom");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
 /// Waits until the process has asked to be told of Ctrl-C.
@@ -79,19 +79,70 @@ fn wait_for_handler(child: &Child) {
     }
 }
 
-#[test]
-fn ctrl_c_stops_an_import_and_leaves_nothing() {
-    // One by one this takes many seconds.
-    let sandbox = sandbox(100_000);
-    let mut command = sandbox.command("import rows.npy a.loom --strategy insert --json");
+/// Starts an import of many seconds, and stops it as Ctrl-C does.
+fn interrupted(sandbox: &Sandbox) -> Outcome {
+    let mut command = sandbox.command("import rows.npy a.loom --strategy insert --replace --json");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for_handler(&child);
     sleep(Duration::from_millis(200));
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
-    let outcome = wait(child);
+    wait(child)
+}
+
+#[test]
+fn ctrl_c_stops_an_import_and_leaves_nothing() {
+    let sandbox = sandbox(100_000);
+    let outcome = interrupted(&sandbox);
     assert_eq!(outcome.code, Some(130), "{}", outcome.stderr);
     assert_eq!(outcome.json()["error"]["kind"], "canceled");
     assert!(outcome.stderr.ends_with("error: canceled\n"), "{}", outcome.stderr);
     assert_eq!(sandbox.names(), ["rows.npy"]);
+}
+
+#[test]
+fn ctrl_c_leaves_a_database_as_it_was() {
+    let sandbox = sandbox(100_000);
+    sandbox.json("import rows.npy a.loom --limit 20");
+    let before = sandbox.json("list a.loom --limit 100 --vectors");
+    assert_eq!(interrupted(&sandbox).code, Some(130));
+    assert_eq!(sandbox.json("list a.loom --limit 100 --vectors"), before);
+}
+
+/// Whenever an import dies, the points of before are there or those behind it.
+#[test]
+fn a_killed_import_happened_or_did_not() {
+    let sandbox = sandbox(20_000);
+    sandbox.json("import rows.npy a.loom --limit 20");
+    let started = Instant::now();
+    sandbox.json("import rows.npy b.loom --threads 1");
+    let whole = started.elapsed();
+    for turn in 0..12 {
+        let line = "import rows.npy a.loom --replace --threads 1 --json";
+        let mut command = sandbox.command(line);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(whole * turn / 10);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let count = sandbox.json("count a.loom")["count"].as_u64().unwrap();
+        assert!(count == 20 || count == 20_000, "turn {turn}: {count} points");
+        let found = sandbox.json("search a.loom --query-file rows.npy --limit 3 -k 1");
+        for (row, hits) in found["hits"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(hits[0]["id"], row, "turn {turn}");
+        }
+        if count == 20_000 {
+            sandbox.json("import rows.npy a.loom --limit 20 --replace");
+        }
+    }
+    for turn in 0..4 {
+        let mut command = sandbox.command("import rows.npy new.loom --threads 1");
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(whole * turn / 4);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // Whatever they left, the next one goes on with it, unless one of them was quick enough.
+    let outcome = sandbox.run("import rows.npy new.loom --replace --json");
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(sandbox.json("count new.loom")["count"], 20_000);
 }

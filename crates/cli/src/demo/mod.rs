@@ -1,37 +1,45 @@
 //! `loomdb demo`: everything once, on data that is part of the program.
 //!
-//! A file is imported, its graph is built in one batch, saved, opened again and searched, by the
-//! same code that the other commands run; then the batch is measured against the same rows
-//! inserted one by one.
+//! A file is imported, its graph is built in one batch, saved, opened again and searched, with
+//! filters and without, by the same code that the other commands run; then the batch is measured
+//! against the same rows inserted one by one.
 
 mod compare;
 mod place;
+mod show;
 
-use std::fmt::{self, Display};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use loomdb::Id;
+use anyhow::Result;
 use loomdb::import::{self, Options};
-use loomdb::index::{IndexParams, OpenedIndex};
-use loomdb::storage::Existing;
-use loomdb_graph::{Metric, Vectors};
+use loomdb::index::IndexParams;
+use loomdb_graph::Metric;
 use serde::Serialize;
 
-use crate::import::{Job, Report as ImportReport};
+use crate::import::{Existing, Job, Report as ImportReport};
 use crate::output::Output;
 use crate::quantity::seconds;
-use crate::table::{Align, Table, cut, terminal_width};
 use crate::{arguments, database, interrupt, wordnet};
-use compare::{Comparison, EF_SEARCH};
+use compare::Comparison;
+pub(in crate::demo) use compare::EF_SEARCH;
 use place::Place;
+use show::{Example, Farewell, Question};
 
-/// Neighbors that are shown of each query.
-const SHOWN: usize = 3;
+/// The queries that are shown without a filter; the comparison asks all of them.
+const PLAIN: [Question; 4] = [
+    Question { query: 0, filter: None },
+    Question { query: 3, filter: None },
+    Question { query: 34, filter: None },
+    Question { query: 41, filter: None },
+];
 
-/// The queries that are shown; the comparison asks all of them.
-const EXAMPLES: [usize; 5] = [0, 3, 10, 34, 41];
+/// One query, with more and more said about its answers.
+const FILTERED: [Question; 3] = [
+    Question { query: 10, filter: None },
+    Question { query: 10, filter: Some(r#"{"subject": "noun.plant"}"#) },
+    Question { query: 10, filter: Some(r#"{"subject": "noun.plant", "words": {"$lte": 12}}"#) },
+];
 
 const INTRODUCTION: &str = "\
 5,000 definitions of the Open English WordNet, embedded as vectors of 384 dimensions.
@@ -40,6 +48,7 @@ They are part of this program; nothing is downloaded.
 
 /// Import, build, save, open and search real data, then compare batch and single inserts
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Command {
     /// Put the files here and leave them; those of an earlier demo are replaced
     #[arg(long)]
@@ -52,29 +61,20 @@ pub struct Command {
     runs: usize,
 }
 
+const EXAMPLES: &str = "\
+Example:
+  loomdb demo --keep";
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
     import: ImportReport,
     open_seconds: f64,
     examples: Vec<Example>,
+    filtered: Vec<Example>,
     comparison: Comparison,
     /// Nothing when the files are gone.
     dir: Option<PathBuf>,
-}
-
-/// A query and its neighbors.
-#[derive(Serialize)]
-struct Example {
-    query: &'static str,
-    neighbors: Vec<Neighbor>,
-}
-
-#[derive(Serialize)]
-struct Neighbor {
-    id: Id,
-    distance: f32,
-    text: &'static str,
 }
 
 /// # Errors
@@ -86,7 +86,8 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
 
     let import = import(&place)?;
     let started = Instant::now();
-    let opened = database::open(&place.database(), IndexParams::default())?;
+    let db = database::open(&place.database())?;
+    let texts = db.existing_collection(&import.collection)?;
     let open_seconds = started.elapsed().as_secs_f64();
     let mut steps = import.steps();
     steps.row(["open".to_owned(), seconds(open_seconds), "every byte verified".to_owned()]);
@@ -94,79 +95,35 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
 
     output.text("\n2. Queries find the nearest of 5,000 texts, by cosine distance\n")?;
     let queries = import::read(&place.queries(), &Options::default())?.vectors;
-    let examples = examples(&opened, &queries)?;
+    let ask = |question: Question| Example::ask(question, &texts, &queries);
+    let examples = PLAIN.into_iter().map(ask).collect::<Result<Vec<_>>>()?;
     examples.iter().try_for_each(|example| output.text(example))?;
 
-    output.text("\n3. The same rows, inserted one by one and as one batch\n\n")?;
+    output.text("\n3. Filters say which texts are meant, by their metadata\n")?;
+    let filtered = FILTERED.into_iter().map(ask).collect::<Result<Vec<_>>>()?;
+    filtered.iter().try_for_each(|example| output.text(example))?;
+
+    output.text("\n4. The same rows, inserted one by one and as one batch\n\n")?;
     let rows = import::read(&place.vectors(), &Options::default())?.vectors;
     let comparison = compare::run(&rows, &queries, command.runs)?;
     output.text(&comparison)?;
 
+    drop((texts, db));
     let dir = place.leave();
     output.text(Farewell(dir.as_deref()))?;
-    output.json(&Report { import, open_seconds, examples, comparison, dir })
+    output.json(&Report { import, open_seconds, examples, filtered, comparison, dir })
 }
 
 fn import(place: &Place) -> Result<ImportReport> {
     let job = Job {
         files: &[place.vectors()],
         database: &place.database(),
-        metric: Metric::Cosine,
+        collection: None,
+        metric: Some(Metric::Cosine),
+        records: Some(&wordnet::metadata()),
         options: Options::default(),
         params: IndexParams::default(),
         existing: Existing::Replace,
     };
     job.run()
-}
-
-/// The nearest texts of the queries that are shown.
-fn examples(opened: &OpenedIndex, queries: &Vectors) -> Result<Vec<Example>> {
-    let (texts, query_texts) = (wordnet::texts(), wordnet::query_texts());
-    let example = |row: usize| {
-        let hits = opened.index.search(queries.row(row), SHOWN, EF_SEARCH)?;
-        let neighbor = |hit: &loomdb::index::Hit| {
-            let id = opened.ids.get(hit.point);
-            // Ids are the numbers of the lines, since the file has none of its own.
-            let text = match id {
-                Id::Integer(line) => texts.get(line as usize).copied(),
-                Id::Text(_) => None,
-            };
-            let text = text.context("a row without a text")?;
-            Ok(Neighbor { id, distance: hit.distance, text })
-        };
-        let neighbors = hits.iter().map(neighbor).collect::<Result<_>>()?;
-        Ok(Example { query: query_texts[row], neighbors })
-    };
-    EXAMPLES.into_iter().map(example).collect()
-}
-
-impl Display for Example {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let indent = 2;
-        let query = cut(self.query, terminal_width().saturating_sub(indent));
-        let mut table = Table::new(&[Align::Right, Align::Left]).cut_to_terminal();
-        for neighbor in &self.neighbors {
-            table.row([format!("  {:.3}", neighbor.distance), neighbor.text.to_owned()]);
-        }
-        write!(formatter, "\n{:indent$}{query}\n{table}", "")
-    }
-}
-
-/// What to do next; where the files are, if they stay.
-struct Farewell<'a>(Option<&'a Path>);
-
-impl Display for Farewell<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(dir) = self.0 else {
-            return formatter.write_str(
-                "\nNext: `loomdb demo --keep` leaves the files for queries of your own;\n\
-                 `loomdb import VECTORS.npy my.loom` makes a database of your own vectors.\n",
-            );
-        };
-        writeln!(formatter, "\nThe files are in {}. Next, in there:\n", dir.display())?;
-        formatter.write_str(
-            "  loomdb info wordnet.loom\n  \
-             loomdb search wordnet.loom --query-file queries.npy -k 3\n",
-        )
-    }
 }

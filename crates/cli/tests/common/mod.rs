@@ -53,10 +53,18 @@ impl Sandbox {
     /// Runs a command that must fail, and returns the message.
     pub fn error(&self, line: &str) -> String {
         let outcome = self.run(line);
-        assert_eq!(outcome.code, Some(1), "{line}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.code > Some(2), "{line}: {}{}", outcome.stdout, outcome.stderr);
         assert_eq!(outcome.stdout, "", "{line}");
-        let message = outcome.stderr.strip_prefix("error: ");
-        message.expect(&outcome.stderr).trim_end().to_owned()
+        let message = outcome.stderr.split_once("error: ");
+        message.expect(&outcome.stderr).1.trim_end().to_owned()
+    }
+
+    /// The path of a file of a database, whose name ends so.
+    pub fn stored(&self, database: &str, end: &str) -> String {
+        let info = self.json(&format!("info {database}"));
+        let files = info["files"].as_array().unwrap();
+        let mut names = files.iter().map(|file| file["name"].as_str().unwrap());
+        format!("{database}/{}", names.find(|name| name.ends_with(end)).unwrap())
     }
 
     /// Writes rows of `dim` values as `numpy.save` does.
