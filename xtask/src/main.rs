@@ -8,6 +8,7 @@ mod python;
 mod step;
 mod test;
 mod tidy;
+mod wheel;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -45,6 +45,13 @@ pub fn interpreter(root: &Path) -> Result<PathBuf> {
     Ok(if python.is_file() { python } else { PathBuf::from("python3") })
 }
 
+/// The version that the pinned packages were tried with, if it is installed.
+pub fn base_python() -> &'static str {
+    let mut probe = Command::new("python3.11");
+    probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    if probe.status().is_ok_and(|status| status.success()) { "python3.11" } else { "python3" }
+}
+
 /// `python` in the directory of the harness.
 pub fn harness(root: &Path, python: &Path) -> Command {
     let mut command = Command::new(python);

@@ -6,11 +6,11 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf, absolute};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::python::{self, harness};
+use crate::python::{self, base_python, harness};
 use crate::step::Steps;
 use crate::test::cargo;
 
@@ -77,13 +77,6 @@ fn program(steps: &mut Steps, root: &Path, arguments: &Arguments) -> Result<Path
     }
     steps.command("build", &mut cargo(root, "build --release --package loomdb-cli"))?;
     Ok(python::target_directory(root)?.join("release/loomdb"))
-}
-
-/// The version that the pinned packages were tried with, if it is installed.
-fn base_python() -> &'static str {
-    let mut probe = Command::new("python3.11");
-    probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    if probe.status().is_ok_and(|status| status.success()) { "python3.11" } else { "python3" }
 }
 
 fn install_packages(root: &Path, python: &Path) -> Command {

@@ -218,10 +218,15 @@ impl Collection {
     /// `NotFound` when an id is not there, with the first five of them; otherwise as
     /// [`Self::add`].
     pub fn update(&self, ids: &Ids, metadata: &RecordBatch) -> Result<()> {
-        self.update_where(ids, metadata, &|_, _| true)
+        self.update_given(ids, metadata, &|_, _| true)
     }
 
-    fn update_where(
+    /// [`Self::update`] of some values only: those for which `is_given` says so, by the name of
+    /// the field and the row. The others stay.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    pub fn update_given(
         &self,
         ids: &Ids,
         metadata: &RecordBatch,
@@ -253,7 +258,7 @@ impl Collection {
         let is_given = |name: &str, row: usize| {
             records.get(row).is_some_and(|record| record.contains_key(name))
         };
-        self.update_where(ids, &table, &is_given)
+        self.update_given(ids, &table, &is_given)
     }
 
     /// Deletes the points of some ids and returns how many were there.

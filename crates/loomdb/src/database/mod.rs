@@ -109,6 +109,14 @@ impl OpenOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Database> {
         open::open(&self, path.as_ref())
     }
+
+    /// Makes a database without files; of the options only the index counts.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the threads cannot be started.
+    pub fn in_memory(self) -> Result<Database> {
+        open::in_memory(self.index)
+    }
 }
 
 /// A database; clones are handles of the same one, and so is every [`Collection`]. It is closed

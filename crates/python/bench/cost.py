@@ -1,0 +1,129 @@
+"""What Python adds to the costs of the Rust library, and how threads scale.
+
+    python cost.py --rust ../../../target/release/examples/call_cost [--rows 100000] [--dim 384]
+
+The same rows and queries go through `call_cost`, which is the same loop in Rust. Both are built
+with the same optimizations: `cargo build --release --example call_cost`, and the wheel with the
+profile `wheel`. Each figure is the best of some rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+import loomdb
+
+ROUNDS = 5
+QUERIES = 2000
+
+
+def main() -> None:
+    arguments = parse()
+    rows, queries = made(arguments.rows, arguments.dim), made(QUERIES, arguments.dim, seed=2)
+    small = made(1000, arguments.dim)
+    figures = {"import_ms": import_ms(), "python": {}, "rust": {}}
+    for name, vectors in (("small", small), ("large", rows)):
+        figures["rust"][name] = rust(arguments.rust, vectors, queries)
+        figures["python"][name] = python(vectors, queries)
+    docs = collection(small)
+    figures["threads"] = {"small": scaling(docs, queries), "large": None}
+    figures["threads"]["large"] = scaling(collection(rows), queries)
+    print(json.dumps(figures, indent=2))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rust", required=True, help="the program call_cost")
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--dim", type=int, default=384)
+    return parser.parse_args()
+
+
+def made(rows: int, dim: int, seed: int = 1) -> NDArray[np.float32]:
+    random = np.random.default_rng(seed)
+    centers = np.random.default_rng(0).normal(size=(200, dim))
+    near = centers[random.integers(200, size=rows)]
+    return (near + random.normal(scale=0.5, size=(rows, dim))).astype(np.float32)
+
+
+def import_ms() -> float:
+    """The time of `import loomdb` beyond that of starting Python, as its own clock says."""
+    program = "import time; s = time.perf_counter(); import loomdb; print(time.perf_counter() - s)"
+    runs = [subprocess.check_output([sys.executable, "-c", program]) for _ in range(10)]
+    return round(min(float(run) for run in runs) * 1000, 2)
+
+
+def rust(program: str, rows: NDArray[np.float32], queries: NDArray[np.float32]) -> object:
+    with tempfile.TemporaryDirectory() as directory:
+        files = [pathlib.Path(directory, "rows.npy"), pathlib.Path(directory, "queries.npy")]
+        np.save(files[0], rows)
+        np.save(files[1], queries)
+        return json.loads(subprocess.check_output([program, *files]))
+
+
+def collection(rows: NDArray[np.float32]) -> loomdb.Collection:
+    docs = loomdb.open(":memory:").collection("docs")
+    docs.add(np.arange(len(rows)), rows)
+    return docs
+
+
+def python(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> dict[str, float]:
+    add_s = min(seconds(lambda: collection(rows)) for _ in range(ROUNDS))
+    docs = collection(rows)
+    search = docs.search
+
+    def searched() -> None:
+        for query in queries:
+            search(query, k=10)
+
+    def read() -> None:
+        for query in queries:
+            hits = search(query, k=10)
+            hits.ids, hits.distances
+
+    each = 1e6 / len(queries)
+    return {
+        "search_us": round(min(seconds(searched) for _ in range(ROUNDS)) * each, 3),
+        "search_and_arrays_us": round(min(seconds(read) for _ in range(ROUNDS)) * each, 3),
+        "add_s": round(add_s, 4),
+    }
+
+
+def scaling(docs: loomdb.Collection, queries: NDArray[np.float32]) -> dict[str, float]:
+    """How many times as many searches two threads make as one."""
+
+    def work() -> None:
+        for query in queries:
+            docs.search(query, k=10)
+
+    def together() -> None:
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    one = min(seconds(work) for _ in range(ROUNDS))
+    two = min(seconds(together) for _ in range(ROUNDS))
+    return {"one_thread_qps": round(len(queries) / one), "two_threads": round(2 * one / two, 3)}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""An embedded vector database whose heart is true batch graph construction.
+
+>>> import loomdb
+>>> db = loomdb.open(":memory:")
+>>> docs = db.collection("docs")
+>>> ids = docs.add(ids=["a", "b"], vectors=[[0.0, 1.0], [1.0, 0.0]], metadata=[{"n": 1}, {"n": 2}])
+>>> docs.search([0.1, 0.9], k=1)[0].id
+'a'
+"""
+
+from ._collection import Collection, Filter, Id
+from ._database import Database, Durability, Metric, open
+from ._index import Index, Neighbors
+from ._native import VERSION as __version__
+from ._native import instruction_set
+from ._results import Hit, Hits, ManyHits, Point, Points
+from .errors import (
+    CanceledError,
+    ClosedError,
+    CorruptionError,
+    DimensionError,
+    Error,
+    ExistsError,
+    FilterError,
+    ForkedError,
+    IdExistsError,
+    InternalError,
+    InvalidInputError,
+    InvalidTypeError,
+    LockedError,
+    MissingFileError,
+    MissingPackageError,
+    NotFoundError,
+    PoisonedError,
+    StorageError,
+    StorageFullError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "CanceledError",
+    "ClosedError",
+    "Collection",
+    "CorruptionError",
+    "Database",
+    "DimensionError",
+    "Durability",
+    "Error",
+    "ExistsError",
+    "Filter",
+    "FilterError",
+    "ForkedError",
+    "Hit",
+    "Hits",
+    "Id",
+    "IdExistsError",
+    "Index",
+    "InternalError",
+    "InvalidInputError",
+    "InvalidTypeError",
+    "LockedError",
+    "ManyHits",
+    "Metric",
+    "MissingFileError",
+    "MissingPackageError",
+    "Neighbors",
+    "NotFoundError",
+    "Point",
+    "Points",
+    "PoisonedError",
+    "StorageError",
+    "StorageFullError",
+    "UnsupportedError",
+    "__version__",
+    "instruction_set",
+    "open",
+]

@@ -1,0 +1,426 @@
+"""Collections: points with ids, vectors and metadata."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from . import _html, _inputs, _keywords, _progress, _values
+from ._results import Hits, ManyHits, Point, Points, id_array
+from .errors import InvalidInputError, InvalidTypeError, NotFoundError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from . import _native
+    from ._progress import Progress
+
+#: An id of a point: all ids of a collection are of one of the two types.
+Id: TypeAlias = int | str
+#: A condition on metadata, such as `{"lang": "en", "year": {"$gte": 2020}}`.
+Filter: TypeAlias = Mapping[str, Any] | str
+
+_SEARCH = ("query", "k", "filter", "ef_search", "exact", "max_distance")
+_WRITE = ("ids", "vectors", "metadata", "vector_column", "id_column", "progress")
+
+
+async def _in_thread(call: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    # Importing it takes longer than importing all of loomdb.
+    import asyncio
+
+    return await asyncio.to_thread(call, *args, **keywords)
+
+
+class Collection:
+    """A named collection of points; made by `Database.collection`.
+
+    Writes are atomic and found by the next search. All methods may be called from any thread.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Collection) -> None:
+        self._native = native
+
+    @property
+    def name(self) -> str:
+        """The name that it has now."""
+        return self._native.name()
+
+    def add(
+        self,
+        ids: Any = None,
+        vectors: ArrayLike | None = None,
+        metadata: Any = None,
+        *,
+        vector_column: str | None = None,
+        id_column: str | None = None,
+        progress: Progress = None,
+        **unknown: Any,
+    ) -> NDArray[Any]:
+        """Adds points, all or none, and returns their ids.
+
+        Args:
+            ids: Integers from 0 to 2^64 - 1, or strings; left out, integers are made up. Or a
+                table: an Arrow table, batch, or reader, or a data frame of pandas or polars, with
+                a column of ids, one of vectors, and metadata in the others.
+            vectors: Shape (n, dim). NumPy arrays of any real type, lists, tensors.
+            metadata: A dictionary for each point, a dictionary of columns, or a table. Values are
+                bools, numbers, strings, dates, and lists of strings; `None` is no value.
+            vector_column: The column of the vectors in a table; left out, `vector`, `embedding`,
+                or the only one that fits.
+            id_column: The column of the ids; left out, `id` if there is one.
+            progress: `True` for a progress bar, or a function of phase, steps done, and all steps.
+
+        Raises:
+            IdExistsError: An id is there already; the first five are named.
+            DimensionError: The vectors have another length than those before.
+            InvalidInputError: Values that cannot be used; the message names the row.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> docs.add(ids=["a", "b"], vectors=[[0.0, 1.0], [1.0, 0.0]], metadata=[{"n": 1}, {}])
+        array(['a', 'b'], dtype=object)
+        """
+        if unknown:
+            _keywords.refuse("add", unknown, _WRITE)
+        return self._put(False, (ids, vectors, metadata), (vector_column, id_column), progress)
+
+    def upsert(
+        self,
+        ids: Any = None,
+        vectors: ArrayLike | None = None,
+        metadata: Any = None,
+        *,
+        vector_column: str | None = None,
+        id_column: str | None = None,
+        progress: Progress = None,
+        **unknown: Any,
+    ) -> NDArray[Any]:
+        """Adds points; those whose ids are there are replaced, vector and metadata.
+
+        Takes what `add` takes.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> for year in (2023, 2024):
+        ...     ids = docs.upsert(["a"], [[0.0, 1.0]], [{"year": year}])
+        >>> len(docs), docs["a"].metadata
+        (1, {'year': 2024})
+        """
+        if unknown:
+            _keywords.refuse("upsert", unknown, _WRITE)
+        return self._put(True, (ids, vectors, metadata), (vector_column, id_column), progress)
+
+    def _put(
+        self,
+        replace: bool,
+        given: tuple[Any, Any, Any],
+        columns: tuple[str | None, str | None],
+        progress: Progress,
+    ) -> NDArray[Any]:
+        ids, vectors, metadata = given
+        if vectors is None and ids is not None:
+            # What stands alone is a table, or vectors without ids.
+            ids, vectors = None, ids
+        if vectors is None:
+            raise InvalidTypeError("no vectors were given; give vectors, or a table")
+        with _progress.shown(progress) as call:
+            if ids is None and _inputs.is_table(vectors):
+                if metadata is not None:
+                    raise InvalidTypeError("a table has its own metadata; give one of the two")
+                table = _inputs.table(vectors)
+                return id_array(self._native.put_table(table, columns, (replace, call)))
+            if columns != (None, None):
+                raise InvalidTypeError("vector_column and id_column are for tables")
+            if isinstance(ids, (str, int)):
+                ids, vectors = [ids], [vectors]
+                metadata = None if metadata is None else [metadata]
+            rows = _inputs.rows(vectors)
+            records = _inputs.records(metadata, len(rows))
+            written = self._native.put((_inputs.ids(ids), rows, records), (replace, call))
+        return id_array(written)
+
+    def update(self, ids: Iterable[Id] | Id, metadata: Any, **unknown: Any) -> None:
+        """Replaces fields of the metadata of points, and nothing else of them.
+
+        Args:
+            ids: Points that are there.
+            metadata: A dictionary for each: keys that are missing keep their values, `None` takes
+                a value away.
+
+        Raises:
+            NotFoundError: An id is not there; then nothing is changed.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a"], [[0.0, 1.0]], [{"lang": "en", "year": 2023}])
+        >>> docs.update(["a"], [{"year": None, "stars": 4.5}])
+        >>> docs["a"].metadata
+        {'lang': 'en', 'stars': 4.5}
+        """
+        if unknown:
+            _keywords.refuse("update", unknown, ("ids", "metadata"))
+        if isinstance(ids, (str, int)):
+            ids, metadata = [ids], [metadata]
+        given = _inputs.ids(ids)
+        records = _inputs.records(metadata, len(given))
+        if not isinstance(records, list):
+            kind = type(metadata).__name__
+            raise InvalidTypeError(f"metadata is a {kind}; give a dict for each point")
+        self._native.update(given, records)
+
+    @overload
+    def delete(self, ids: Iterable[Id] | Id, *, filter: None = None) -> int: ...
+    @overload
+    def delete(self, ids: None = None, *, filter: Filter) -> int: ...
+    def delete(
+        self,
+        ids: Iterable[Id] | Id | None = None,
+        *,
+        filter: Filter | None = None,
+        **unknown: Any,
+    ) -> int:
+        """Deletes points by their ids or by a filter, and returns how many there were.
+
+        Ids that are not there are passed over.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"year": 1999}, {"year": 2024}])
+        >>> docs.delete(filter={"year": {"$lt": 2000}}), docs.delete(["a", "b"])
+        (1, 1)
+        """
+        if unknown:
+            _keywords.refuse("delete", unknown, ("ids", "filter"))
+        if (ids is None) == (filter is None):
+            raise InvalidTypeError("delete takes ids or a filter; filter={} means all points")
+        if filter is not None:
+            text = _values.filter_text(filter)
+            return self._native.delete_matching("{}" if text is None else text)
+        if isinstance(ids, (str, int)):
+            ids = [ids]
+        return self._native.delete(_inputs.ids(ids))
+
+    def search(
+        self,
+        query: ArrayLike,
+        k: int | None = 10,
+        filter: Filter | None = None,
+        *,
+        ef_search: int = 64,
+        exact: bool = False,
+        max_distance: float | None = None,
+        **unknown: Any,
+    ) -> Any:
+        """Finds the k points that are nearest to a query, or to each of many.
+
+        If at least k points match, k come back, whatever the filter.
+
+        Args:
+            query: Shape (dim,) for one query, (n, dim) for many.
+            k: How many points are wanted.
+            filter: Only points whose metadata match.
+            ef_search: The beam width: wider is slower and finds more of the true neighbors.
+            exact: Whether to look at all points, which finds all true neighbors.
+            max_distance: Only points at most so far away; the search is exact then, and `k=None`
+                asks for all of them.
+
+        Returns:
+            `Hits` for one query, `ManyHits` for many.
+
+        Raises:
+            DimensionError: The query has another length than the vectors.
+            FilterError: The filter names an unknown field or operator, or compares types.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"lang": "en"}, {"lang": "de"}])
+        >>> docs.search([0.1, 0.9], k=1)[0].id
+        'a'
+        >>> docs.search([0.1, 0.9], k=1, filter={"lang": "de"}).ids
+        array(['b'], dtype=object)
+        """
+        if unknown:
+            _keywords.refuse("search", unknown, _SEARCH)
+        array = _inputs.query(query)
+        text = None if filter is None else _values.filter_text(filter)
+        if max_distance is not None or k is None:
+            return self._within(array, k, text, max_distance)
+        width = (k, ef_search, exact)
+        if array.ndim == 1:
+            return Hits(self._native.search(array, width, text))
+        found, ends = self._native.search_many(array, width, text)
+        starts = [0, *ends[:-1]]
+        return ManyHits([found], [(0, range(*places)) for places in zip(starts, ends)])
+
+    def _within(
+        self, queries: Any, k: int | None, filter: str | None, max_distance: float | None
+    ) -> Hits | ManyHits:
+        distance = float("inf") if max_distance is None else max_distance
+        if queries.ndim == 1:
+            return Hits(self._native.within(queries, (distance, k), filter))
+        found = [self._native.within(query, (distance, k), filter) for query in queries]
+        return ManyHits(found, [(at, range(len(one))) for at, one in enumerate(found)])
+
+    def explain(
+        self,
+        query: ArrayLike,
+        k: int = 10,
+        filter: Filter | None = None,
+        *,
+        ef_search: int = 64,
+        exact: bool = False,
+        **unknown: Any,
+    ) -> dict[str, Any]:
+        """Searches as `search` does for one query, and tells how it went and what it cost."""
+        if unknown:
+            _keywords.refuse("explain", unknown, _SEARCH[:-1])
+        array = _inputs.query(query)
+        if array.ndim != 1:
+            raise InvalidInputError(f"explain takes one query; the shape is {array.shape}")
+        width = (k, ef_search, exact)
+        return self._native.explain(array, width, _values.filter_text(filter))
+
+    @overload
+    def get(self, ids: Id) -> Point | None: ...  # type: ignore[overload-overlap]
+    @overload
+    def get(self, ids: Iterable[Id]) -> list[Point | None]: ...
+    def get(self, ids: Iterable[Id] | Id) -> Point | None | list[Point | None]:
+        """The point of an id, or the points of several in their order; `None` for those missing.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a"], [[0.0, 1.0]], [{"n": 1}])
+        >>> docs.get("a")
+        Point(id='a', metadata={'n': 1})
+        >>> docs.get(["b", "a"])
+        [None, Point(id='a', metadata={'n': 1})]
+        """
+        if isinstance(ids, (str, int)):
+            return self.get([ids])[0]
+        asked = _inputs.ids(ids)
+        found, missing = self._native.get(asked)
+        points = iter(Points(found))
+        if not len(missing):
+            return list(points)
+        absent = set(id_array(missing).tolist())
+        return [None if _values.plain_id(id) in absent else next(points) for id in list(asked)]
+
+    def __getitem__(self, id: Id) -> Point:
+        point = self.get(id)
+        if point is None:
+            raise NotFoundError(f"there is no point {id!r}; get() returns None instead")
+        return point
+
+    def __contains__(self, id: object) -> bool:
+        return self._native.contains(id)
+
+    def scan(
+        self,
+        filter: Filter | None = None,
+        *,
+        batch_size: int = 1000,
+        **unknown: Any,
+    ) -> Iterator[Point]:
+        """All points, or those that match, in the order in which they were written.
+
+        What is written meanwhile is not among them.
+        """
+        if unknown:
+            _keywords.refuse("scan", unknown, ("filter", "batch_size"))
+        pages = self._native.scan(batch_size, _values.filter_text(filter))
+        return self._points(pages)
+
+    @staticmethod
+    def _points(pages: _native.Pages) -> Iterator[Point]:
+        while (found := pages.next()) is not None:
+            yield from Points(found)
+
+    def __iter__(self) -> Iterator[Point]:
+        return self.scan()
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The number of points, or of those that match a filter."""
+        return self._native.count(_values.filter_text(filter))
+
+    def __len__(self) -> int:
+        return self._native.count(None)
+
+    def __bool__(self) -> bool:
+        # An empty collection is still a collection.
+        return True
+
+    def info(self) -> dict[str, Any]:
+        """The state and the cost of the collection; walks through the whole graph."""
+        return self._native.info()
+
+    def compact(self) -> None:
+        """Rewrites the collection without deleted rows and builds its graph anew.
+
+        Nobody has to call this: it gives space back at once.
+        """
+        self._native.compact()
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        replace: bool = False,
+        progress: Progress = None,
+    ) -> list[str]:
+        """Writes all points to a file that other programs read, and returns the files.
+
+        Args:
+            path: The extension says the format: `.parquet` and `.arrow` are tables of ids, vectors
+                and metadata; `.npy` has the vectors, and the others come into a table beside it.
+            replace: Whether to replace files that are there.
+            progress: As for `add`.
+
+        Raises:
+            ExistsError: A file is there already.
+        """
+        with _progress.shown(progress) as call:
+            return self._native.export(os.fspath(path), replace, call)[1]
+
+    async def aadd(self, *args: Any, **keywords: Any) -> NDArray[Any]:
+        """`add` without blocking the event loop."""
+        written: NDArray[Any] = await _in_thread(self.add, *args, **keywords)
+        return written
+
+    async def aupsert(self, *args: Any, **keywords: Any) -> NDArray[Any]:
+        """`upsert` without blocking the event loop."""
+        written: NDArray[Any] = await _in_thread(self.upsert, *args, **keywords)
+        return written
+
+    async def adelete(self, *args: Any, **keywords: Any) -> int:
+        """`delete` without blocking the event loop."""
+        deleted: int = await _in_thread(self.delete, *args, **keywords)
+        return deleted
+
+    async def asearch(self, *args: Any, **keywords: Any) -> Any:
+        """`search` without blocking the event loop."""
+        return await _in_thread(self.search, *args, **keywords)
+
+    async def aget(self, ids: Any) -> Any:
+        """`get` without blocking the event loop."""
+        return await _in_thread(self.get, ids)
+
+    async def acount(self, filter: Filter | None = None) -> int:
+        """`count` without blocking the event loop."""
+        count: int = await _in_thread(self.count, filter)
+        return count
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        inside = ", ".join(f"{name}={value!r}" for name, value in facts.items() if name != "name")
+        return f"Collection({self.name!r}, {inside})"
+
+    def _repr_html_(self) -> str:
+        return _html.facts(f"Collection {self.name!r}", self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        info = self.info()
+        names = ("points", "dim", "metric", "fields")
+        return {name: info[name] for name in names}

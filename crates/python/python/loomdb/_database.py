@@ -1,0 +1,212 @@
+"""Databases: directories of collections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+from . import _html, _keywords, _native, _progress
+from ._collection import Collection
+from ._progress import Progress
+from .errors import InvalidTypeError
+
+#: How vectors are compared.
+Metric: TypeAlias = Literal["cosine", "l2", "ip"]
+#: What a finished write has survived.
+Durability: TypeAlias = Literal["synced", "buffered", "on_commit"]
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: bool = False,
+    durability: Durability = "synced",
+    threads: int = 0,
+    m: int = 16,
+    ef_construction: int = 200,
+    **unknown: Any,
+) -> Database:
+    """Opens a database: a directory, which is made when it is missing.
+
+    Args:
+        path: The directory, or `":memory:"` for a database without files.
+        read_only: Only to read, beside one writer in another process; see `Database.refresh`.
+        durability: What a finished write has survived: `"synced"` a loss of power, `"buffered"`
+            the death of the process, `"on_commit"` nothing until `Database.commit`.
+        threads: Threads that build graphs; 0 stands for one for each core.
+        m: Links of a node on the upper levels of a graph; level 0 has twice as many.
+        ef_construction: The beam width of the searches that link a single row.
+
+    Raises:
+        LockedError: Another process writes to it.
+        CorruptionError: A file is damaged; the message has the file and the byte.
+        MissingFileError: It is not there, and only to be read.
+
+    >>> import loomdb
+    >>> with loomdb.open(":memory:") as db:
+    ...     docs = db.collection("docs", dim=3)
+    ...     db.collections()
+    ['docs']
+    """
+    if unknown:
+        known = ("path", "read_only", "durability", "threads", "m", "ef_construction")
+        _keywords.refuse("open", unknown, known)
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidTypeError(f"path is a {type(path).__name__}; give a str or a Path")
+    place = None if path == ":memory:" else os.fspath(path)
+    native = _native.Database.open(place, read_only, durability, (threads, m, ef_construction))
+    return Database(native, os.fspath(path))
+
+
+class Database:
+    """An open database; made by `open`. A context manager that closes it."""
+
+    __slots__ = ("_native", "path")
+
+    #: Where it lies, as it was given to `open`.
+    path: str
+
+    def __init__(self, native: _native.Database, path: str) -> None:
+        self._native = native
+        self.path = path
+
+    def collection(
+        self,
+        name: str,
+        dim: int | None = None,
+        metric: Metric | None = None,
+        **unknown: Any,
+    ) -> Collection:
+        """Opens a collection, which is made when it is missing.
+
+        Args:
+            name: The name.
+            dim: The vector length; left out, it is that of the first vectors.
+            metric: `"cosine"` (`1 - cos`), `"l2"` (the Euclidean distance) or `"ip"` (the negated
+                product). Left out, it is that of the collection, or cosine for one that is made.
+
+        Raises:
+            InvalidInputError: The collection has another dimension or metric.
+
+        >>> import loomdb
+        >>> loomdb.open(":memory:").collection("docs", dim=3, metric="l2")
+        Collection('docs', points=0, dim=3, metric='l2', fields=[])
+        """
+        if unknown:
+            _keywords.refuse("collection", unknown, ("name", "dim", "metric"))
+        return Collection(self._native.collection(name, dim, metric))
+
+    def __getitem__(self, name: str) -> Collection:
+        """The collection of a name; raises `NotFoundError` if there is none."""
+        return Collection(self._native.existing_collection(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.collections()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.collections())
+
+    def __len__(self) -> int:
+        return len(self.collections())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def collections(self) -> list[str]:
+        """The names of the collections, sorted."""
+        return self._native.collection_names()
+
+    def drop(self, name: str) -> None:
+        """Removes a collection with all its points.
+
+        Raises:
+            NotFoundError: There is none of this name; the nearest name is in the message.
+        """
+        self._native.drop_collection(name)
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Gives a collection another name; handles of it go on.
+
+        Raises:
+            NotFoundError: There is none of this name.
+            ExistsError: There is one of the new name.
+        """
+        self._native.rename_collection(name, new_name)
+
+    def sync(self) -> None:
+        """Makes every finished write survive a loss of power."""
+        self._native.sync()
+
+    def commit(self) -> None:
+        """Moves every finished write into segments, where it survives a loss of power too."""
+        self._native.commit()
+
+    def check(self, *, recall_queries: int = 0, progress: Progress = None) -> dict[str, Any]:
+        """Reads every byte and says what is wrong with it, and what to do.
+
+        Args:
+            recall_queries: How many rows of each collection are searched for to sample recall.
+            progress: `True` for a progress bar, or a function of phase, steps done, and all steps.
+
+        Returns:
+            The files, the collections, and `findings`, which is empty when all is well.
+
+        >>> import loomdb
+        >>> loomdb.open(":memory:").check()["findings"]
+        []
+        """
+        with _progress.shown(progress) as call:
+            return self._native.check(recall_queries, call)
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Progress = None) -> dict[str, Any]:
+        """Copies the database into a new directory, while it may be written to.
+
+        Every write that has returned is in the copy, which is a database of its own.
+
+        Raises:
+            ExistsError: Something is there already.
+        """
+        with _progress.shown(progress) as call:
+            return self._native.backup(os.fspath(path), call)
+
+    def refresh(self) -> None:
+        """Reads what another process wrote since; for a database opened with `read_only=True`."""
+        self._native.refresh()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was found wrong when the database was opened, and did no harm to the points."""
+        return self._native.warnings()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._native.is_closed()
+
+    def close(self) -> None:
+        """Closes the database and unlocks it; its collections cannot be used any more."""
+        self._native.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"Database({self.path!r}, closed)"
+        return f"Database({self.path!r}, collections={self.collections()!r})"
+
+    def _repr_html_(self) -> str:
+        if self.closed:
+            return _html.facts(repr(self), {})
+        points = {name: f"{len(self[name]):,} points" for name in self.collections()}
+        return _html.facts(f"Database {self.path!r}", points)

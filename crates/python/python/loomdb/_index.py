@@ -1,0 +1,174 @@
+"""The index without a database, for those who come from hnswlib, faiss or usearch."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _inputs, _keywords, _native, _progress
+from .errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from ._database import Metric
+    from ._progress import Progress
+
+
+class Neighbors(NamedTuple):
+    """Numbers of rows and their distances, nearest first: shape (n, k), (k,) for one query."""
+
+    ids: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+
+class Index:
+    """Rows of vectors and the graph over them, in memory; made by `build` or `load`.
+
+    Rows are named by their numbers, in the order in which they were given. Few rows are scanned,
+    many are linked into a graph.
+
+    >>> import loomdb
+    >>> index = loomdb.Index.build([[0.0, 0.0], [3.0, 4.0]], metric="l2")
+    >>> ids, distances = index.search([3.0, 3.0], k=2)
+    >>> ids.tolist(), distances.round(2).tolist()
+    ([1, 0], [1.0, 4.239999771118164])
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Index) -> None:
+        if not isinstance(native, _native.Index):
+            raise TypeError("an Index is made by Index.build(vectors) or Index.load(path)")
+        self._native = native
+
+    @classmethod
+    def build(
+        cls,
+        vectors: ArrayLike,
+        metric: Metric = "cosine",
+        m: int = 16,
+        ef_construction: int = 200,
+        *,
+        seed: int = 42,
+        threads: int = 0,
+        progress: Progress = None,
+        **unknown: Any,
+    ) -> Index:
+        """Builds an index over rows, as one batch.
+
+        Ctrl-C stops it. The result is the same for any number of threads.
+
+        Args:
+            vectors: Shape (n, dim), at least one row.
+            metric: `"cosine"`, `"l2"` or `"ip"`.
+            m: Links of a node on the upper levels; level 0 has twice as many.
+            ef_construction: The beam width of the searches that link a single row.
+            seed: Where every random choice comes from.
+            threads: 0 stands for one for each core.
+            progress: `True` for a progress bar, or a function of phase, steps done, and all steps.
+
+        Raises:
+            InvalidInputError: Values that are not finite, or zero vectors under cosine.
+        """
+        if unknown:
+            names = ("vectors", "metric", "m", "ef_construction", "seed", "threads", "progress")
+            _keywords.refuse("build", unknown, names)
+        rows = _inputs.rows(vectors)
+        if not len(rows):
+            raise InvalidInputError("there are no vectors; an index is built over at least one")
+        with _progress.shown(progress) as call:
+            params = (m, ef_construction, seed, threads)
+            return cls(_native.Index.build(rows, metric, params, call))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        m: int = 16,
+        ef_construction: int = 200,
+        threads: int = 0,
+    ) -> Index:
+        """Reads an index that was saved; every byte is verified.
+
+        `m` and `ef_construction` are for rows that are added later.
+
+        Raises:
+            CorruptionError: A file is damaged; a damaged graph is only rebuilt.
+        """
+        return cls(_native.Index.load(os.fspath(path), (m, ef_construction, threads)))
+
+    def save(self, path: str | os.PathLike[str], *, replace: bool = False) -> None:
+        """Writes the index as a directory, completely or not at all.
+
+        Raises:
+            ExistsError: Something is there, and `replace` is not set.
+        """
+        self._native.save(os.fspath(path), replace)
+
+    def add(self, vectors: ArrayLike) -> range:
+        """Adds rows, which the next search finds, and returns their numbers."""
+        return range(*self._native.add(_inputs.rows(vectors)))
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int = 10,
+        ef_search: int = 64,
+        *,
+        exact: bool = False,
+        **unknown: Any,
+    ) -> Neighbors:
+        """The k nearest rows to each query, on all threads.
+
+        Args:
+            queries: Shape (n, dim), or (dim,) for one query.
+            k: How many rows are wanted; fewer come back only when there are fewer.
+            ef_search: The beam width: wider is slower and finds more of the true neighbors.
+            exact: Whether to look at all rows.
+        """
+        if unknown:
+            _keywords.refuse("search", unknown, ("queries", "k", "ef_search", "exact"))
+        array = _inputs.query(queries)
+        rows = array.reshape(1, -1) if array.ndim == 1 else array
+        ids, distances = self._native.search(rows, (k, ef_search, exact))
+        if array.ndim == 1:
+            return Neighbors(ids[0], distances[0])
+        return Neighbors(ids, distances)
+
+    def recall_at(self, k: int, queries: ArrayLike, ef_search: int = 64) -> float:
+        """The share of the k true neighbors that `search` finds, from 0 to 1.
+
+        A row that is as near as the k-th true neighbor counts as one.
+        """
+        truth = self.search(_inputs.rows(queries, "queries"), k, exact=True).distances
+        found = self.search(queries, k, ef_search).distances
+        if not truth.size:
+            return 1.0
+        return float((found.reshape(truth.shape) <= truth[:, -1:]).mean())
+
+    def wait(self) -> None:
+        """Waits until no rows are being linked in the background."""
+        self._native.wait()
+
+    def info(self) -> dict[str, Any]:
+        """The state and the cost of the index; walks through the whole graph."""
+        return self._native.info()
+
+    @property
+    def dim(self) -> int:
+        """The vector length."""
+        return self._native.dim
+
+    @property
+    def metric(self) -> str:
+        """How distances are measured."""
+        return self._native.metric
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+    def __repr__(self) -> str:
+        return f"Index(rows={len(self)}, dim={self.dim}, metric={self.metric!r})"
