@@ -172,6 +172,14 @@ class FloorTest(unittest.TestCase):
         runs = [sample_run(0.1) | {"floor": {"ratio": 2.0}}, sample_run(0.1)]
         self.assertIsNone(sample_result({"loomdb": runs})["floor"])
 
+    def test_a_growing_collection_has_no_floor(self):
+        run = sample_run(0.1) | {"floor": {"ratio": 2.0}}
+        self.assertIsNone(sample_result({"loomdb": run}, batch=100)["floor"])
+
+    def test_a_rate_that_was_not_measured_stays_absent(self):
+        runs = [sample_run(0.1) | {"floor": {"ratio": 2.0, "rate": None}} for _ in range(3)]
+        self.assertEqual(sample_peer(*runs)["floor"], {"ratio": 2.0, "rate": None})
+
     def test_phases_are_medians_too(self):
         runs = [sample_run(0.1) | {"phases": {"prune": seconds}} for seconds in (1.0, 5.0, 3.0)]
         self.assertEqual(sample_peer(*runs)["phases"], {"prune": 3.0})

@@ -180,6 +180,14 @@ class PlotTest(unittest.TestCase):
         shares = phases.shares({"partition": 1.0, "prune": 3.0})
         self.assertEqual(shares, {"partition": (0.0, 0.25), "prune": (0.25, 0.75)})
 
+    def test_phases_without_time_are_not_named(self):
+        found = [{"insert": 0.0, "prune": 1.0}, {"insert": 0.0, "prune": 0.0, "other": 1.0}]
+        self.assertEqual(phases.names_of(found), ["prune", "other"])
+
+    def test_there_is_a_shade_for_every_phase(self):
+        for shades in phases.SHADES.values():
+            self.assertEqual(len(set(shades)), 7)
+
     def test_lines_of_batches_go_from_small_calls_to_one(self):
         results = [large("calls-of-all"), large("calls-of-100", batch=100)]
         points = batches.lines_of(results)["loomdb"]

@@ -7,8 +7,8 @@ from peers.registry import SUBJECT
 
 # From dark to light within one hue, so that the order of the phases can be read.
 SHADES = {
-    "light": ("#7c2d12", "#c2410c", "#ea8a4f", "#f4bd94", "#d7d3cf"),
-    "dark": ("#f0803c", "#c9662c", "#9c4f24", "#70401f", "#4a4846"),
+    "light": ("#7c2d12", "#c2410c", "#ea8a4f", "#f4bd94", "#fbe3cf", "#b9b4ae", "#dedad6"),
+    "dark": ("#f0803c", "#c9662c", "#9c4f24", "#70401f", "#4f3120", "#6b6864", "#3f3d3b"),
 }
 BAR_HEIGHT = 0.42
 MARGIN_HEIGHT = 1.0
@@ -24,15 +24,15 @@ def figure(results, theme):
         return None
     threads = max(result["case"]["threads"] for result in shown)
     shown = [result for result in shown if result["case"]["threads"] == threads]
-    names = list(phases_of(shown[0]))
+    names = names_of([phases_of(result) for result in shown])
     height = BAR_HEIGHT * len(shown) + MARGIN_HEIGHT
     figure, axes = plt.subplots(figsize=(WIDTH, height))
     figure.subplots_adjust(left=0.2, right=0.86, top=1 - 0.8 / height, bottom=0.1 / height)
     shades = SHADES["dark" if theme["ground"] != "white" else "light"]
     for position, result in enumerate(shown):
-        draw_bar(axes, position, result, shades, theme)
+        draw_bar(axes, position, phases_of(result), dict(zip(names, shades)), theme)
     style_axes(axes, shown)
-    name_phases(axes, phases_of(shown[0]), names, shades, theme)
+    name_phases(axes, names, shades, theme)
     below = f"{threads_label(threads)}; share of the build, and all of it at the right"
     heading(figure, "Where loomdb spends the time of a build", below, theme, top=0.75)
     return figure
@@ -40,6 +40,12 @@ def figure(results, theme):
 
 def phases_of(result):
     return result["peers"].get(SUBJECT, {}).get("phases")
+
+
+def names_of(all_phases):
+    """The phases in their order, without those that take no time anywhere."""
+    names = dict.fromkeys(name for phases in all_phases for name in phases)
+    return [name for name in names if any(phases.get(name) for phases in all_phases)]
 
 
 def shares(phases):
@@ -52,9 +58,11 @@ def shares(phases):
     return found
 
 
-def draw_bar(axes, position, result, shades, theme):
-    phases = phases_of(result)
-    for (start, share), shade in zip(shares(phases).values(), shades):
+def draw_bar(axes, position, phases, shades, theme):
+    for name, (start, share) in shares(phases).items():
+        shade = shades.get(name)
+        if not share:
+            continue
         axes.barh(position, share, left=start, height=0.68, color=shade)
         if share >= LEAST_LABELLED:
             axes.text(
@@ -86,7 +94,7 @@ def style_axes(axes, shown):
         axes.spines[side].set_visible(False)
 
 
-def name_phases(axes, phases, names, shades, theme):
+def name_phases(axes, names, shades, theme):
     """Evenly above the first bar, each with a swatch of its shade."""
     for rank, (name, shade) in enumerate(zip(names, shades)):
         place = rank / len(names)
