@@ -32,6 +32,8 @@ enum Command {
     Test,
     /// The same as `test`, under the name that build servers look for
     Ci,
+    /// Builds the Python package and runs all checks of it
+    Wheel,
     /// Checks the rules of this repository that no compiler knows
     Tidy,
     /// Measures; without a subcommand, holds what a few builds count against baselines
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let root = repository_root();
     let outcome = match Arguments::parse().command {
         Command::Test | Command::Ci => test::run(&root),
+        Command::Wheel => wheel::run_alone(&root),
         Command::Tidy => tidy::run(&root),
         Command::Bench(arguments) => bench::run(&root, arguments),
     };

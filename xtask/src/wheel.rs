@@ -14,6 +14,17 @@ use anyhow::{Context, Result, bail};
 use crate::python::{self, base_python};
 use crate::step::Steps;
 
+/// [`run`] as a command of its own.
+///
+/// # Errors
+/// The first step that fails, by name.
+pub fn run_alone(root: &Path) -> Result<()> {
+    let mut steps = Steps::new();
+    run(&mut steps, root)?;
+    println!("{}", steps.summary("wheel"));
+    Ok(())
+}
+
 /// Builds the wheel, installs it, and runs all checks of it.
 ///
 /// # Errors

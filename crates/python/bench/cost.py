@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def main() -> None:
     arguments = parse()
     rows, queries = made(arguments.rows, arguments.dim), made(QUERIES, arguments.dim, seed=2)
     small = made(1000, arguments.dim)
-    figures = {"import_ms": import_ms(), "python": {}, "rust": {}}
+    figures: dict[str, Any] = {"import_ms": import_ms(), "python": {}, "rust": {}}
     for name, vectors in (("small", small), ("large", rows)):
         figures["rust"][name] = rust(arguments.rust, vectors, queries)
         figures["python"][name] = python(vectors, queries)
@@ -90,7 +91,7 @@ def python(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> dict[str,
     def read() -> None:
         for query in queries:
             hits = search(query, k=10)
-            hits.ids, hits.distances
+            assert len(hits.ids) == len(hits.distances)
 
     each = 1e6 / len(queries)
     return {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use loomdb::import::{MetadataColumns, Options, read_all};
 use loomdb::storage::Existing;
 use loomdb::{Batch, ExportOptions, Ids};
 use loomdb_graph::{Observer, Vectors};
@@ -100,6 +101,34 @@ impl Collection {
             write(collection, &Batch::from_table(&table)?, replace, &watch)
         })?;
         ids::to_python(py, &written)
+    }
+
+    /// Writes the points in files; returns their ids, and the columns that cannot be metadata.
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        files: Vec<PathBuf>,
+        names: (Option<String>, Option<String>),
+        how: How<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
+        let (collection, (replace, progress)) = (self.0.get()?, how);
+        let (vector_column, id_column) = names;
+        let watch = Watch::default();
+        let (written, left_out) = watched(py, progress.as_ref(), &watch, || {
+            let tell = |done, total| watch.tell("read", done, total);
+            let metadata_columns = MetadataColumns::All;
+            let options = Options {
+                vector_column,
+                id_column,
+                metadata_columns,
+                progress: &tell,
+                ..Options::default()
+            };
+            let mut imported = read_all(&files, &options)?;
+            let left_out = std::mem::take(&mut imported.left_out);
+            Ok((write(collection, &imported.into_batch()?, replace, &watch)?, left_out))
+        })?;
+        Ok((ids::to_python(py, &written)?, left_out))
     }
 
     /// Replaces fields of the metadata of points; a value that is `None` takes the field away.

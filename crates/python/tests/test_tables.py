@@ -156,6 +156,29 @@ def test_exports_are_read_by_others(docs: loomdb.Collection, tmp_path: pathlib.P
     assert pq.read_table(points)["id"].to_pylist() == ["a", "b", "c"]
 
 
+def test_files_are_loaded(tmp_path: pathlib.Path) -> None:
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    docs = loomdb.open(":memory:").collection("docs")
+    assert docs.load(tmp_path / "a.parquet").tolist() == TABLE["id"].to_pylist()
+    assert docs["p1"].metadata == {"year": 2001, "lang": "de"}
+    with pytest.raises(loomdb.IdExistsError):
+        docs.load(tmp_path / "a.parquet")
+    docs.load(tmp_path / "a.parquet", replace=True)
+    with pytest.raises(FileNotFoundError):
+        docs.load(tmp_path / "none.parquet")
+    np.save(tmp_path / "b.npy", ROWS)
+    other = loomdb.open(":memory:").collection("other")
+    assert other.load([tmp_path / "b.npy", tmp_path / "b.npy"]).tolist() == list(range(60))
+
+
+def test_columns_that_cannot_be_metadata_are_told(tmp_path: pathlib.Path) -> None:
+    table = TABLE.append_column("s", pa.array([{"a": 1}] * 30))
+    pq.write_table(table, tmp_path / "a.parquet")
+    docs = loomdb.open(":memory:").collection("docs")
+    with pytest.warns(UserWarning, match="left out: s"):
+        docs.load(tmp_path / "a.parquet")
+
+
 def test_checks_and_backups(tmp_path: pathlib.Path) -> None:
     with loomdb.open(tmp_path / "my.loom") as db:
         docs = db.collection("docs")

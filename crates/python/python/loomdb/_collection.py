@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
@@ -140,6 +141,45 @@ class Collection:
             rows = _inputs.rows(vectors)
             records = _inputs.records(metadata, len(rows))
             written = self._native.put((_inputs.ids(ids), rows, records), (replace, call))
+        return id_array(written)
+
+    def load(
+        self,
+        path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        replace: bool = False,
+        vector_column: str | None = None,
+        id_column: str | None = None,
+        progress: Progress = None,
+        **unknown: Any,
+    ) -> NDArray[Any]:
+        """Adds the points in a file, or in several, all or none, and returns their ids.
+
+        Args:
+            path: Parquet, Arrow, Feather, NumPy, fvecs, bvecs or ivecs, as the extension says.
+                In tables all columns beside those of ids and vectors are metadata; a column that
+                cannot be is left out, with a warning.
+            replace: Whether points whose ids are there are replaced, instead of refused.
+            vector_column: As for `add`.
+            id_column: As for `add`.
+            progress: As for `add`.
+
+        Raises:
+            MissingFileError: There is no such file.
+            InvalidInputError: What the file holds cannot be used; the message names the row.
+            CorruptionError: The file is damaged.
+        """
+        if unknown:
+            known = ("path", "replace", "vector_column", "id_column", "progress")
+            _keywords.refuse("load", unknown, known)
+        paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+        files = [os.fspath(one) for one in paths]
+        with _progress.shown(progress) as call:
+            names = (vector_column, id_column)
+            written, left_out = self._native.load(files, names, (replace, call))
+        if left_out:
+            message = f"columns that cannot be metadata were left out: {', '.join(left_out)}"
+            warnings.warn(message, stacklevel=2)
         return id_array(written)
 
     def update(self, ids: Iterable[Id] | Id, metadata: Any, **unknown: Any) -> None:

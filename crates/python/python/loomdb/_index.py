@@ -143,11 +143,11 @@ class Index:
 
         A row that is as near as the k-th true neighbor counts as one.
         """
-        truth = self.search(_inputs.rows(queries, "queries"), k, exact=True).distances
-        found = self.search(queries, k, ef_search).distances
-        if not truth.size:
-            return 1.0
-        return float((found.reshape(truth.shape) <= truth[:, -1:]).mean())
+        array = _inputs.query(queries)
+        rows = array.reshape(1, -1) if array.ndim == 1 else array
+        truth = self.search(rows, k, exact=True).distances
+        found = self.search(rows, k, ef_search).distances
+        return float((found <= truth[:, -1:]).mean()) if truth.size else 1.0
 
     def wait(self) -> None:
         """Waits until no rows are being linked in the background."""

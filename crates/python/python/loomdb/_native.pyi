@@ -9,6 +9,8 @@ _Floats = NDArray[np.float32]
 _Progress = Any
 _Width = tuple[int, int, bool]
 
+__all__ = ["Collection", "Database", "Found", "Index", "Pages", "VERSION", "instruction_set"]
+
 VERSION: str
 
 def instruction_set() -> str: ...
@@ -42,6 +44,12 @@ class Collection:
     def put_table(
         self, given: Any, names: tuple[str | None, str | None], how: tuple[bool, _Progress]
     ) -> Any: ...
+    def load(
+        self,
+        files: list[str],
+        names: tuple[str | None, str | None],
+        how: tuple[bool, _Progress],
+    ) -> tuple[Any, list[str]]: ...
     def update(self, given_ids: Any, given: list[Any]) -> None: ...
     def delete(self, given: Any) -> int: ...
     def delete_matching(self, given: str) -> int: ...
