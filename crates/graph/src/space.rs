@@ -8,8 +8,11 @@ use crate::kernels::{Kernels, prefetch};
 use crate::vectors::check_values;
 use crate::{Error, Metric, Vectors};
 
-/// Rows of a block of a table that grows row by row.
+/// The most rows of a block of a table that grows row by row.
 const SMALL_BLOCK_ROWS: usize = 64;
+
+/// The most bytes of such a block, which is copied with each append until it is full.
+const SMALL_BLOCK_BYTES: usize = 32 << 10;
 
 /// The shortest vector that has a direction.
 const MIN_NORM: f32 = 1.0e-15;
@@ -60,7 +63,8 @@ impl Space {
     /// Makes later rows lie in small blocks, for a table that grows row by row: a partly filled
     /// block is copied with each append.
     pub(crate) fn small_blocks(mut self) -> Self {
-        self.rows = self.rows.block_rows(SMALL_BLOCK_ROWS);
+        let rows = SMALL_BLOCK_BYTES / size_of::<f32>() / self.dim();
+        self.rows = self.rows.block_rows(1 << rows.clamp(1, SMALL_BLOCK_ROWS).ilog2());
         self.inverse_norms = self.inverse_norms.block_rows(SMALL_BLOCK_ROWS);
         self
     }

@@ -194,6 +194,21 @@ impl Error {
         self
     }
 
+    /// The same error for another caller whom it struck too; the cause stays with the first.
+    pub(crate) fn repeated(&self) -> Self {
+        let Details { kind, file, offset, row, filter_path, advice, .. } = &*self.0;
+        let what = match &self.0.what {
+            What::Text(text) => What::Text(text.clone()),
+            What::Graph(error) => What::Graph(error.clone()),
+        };
+        let mut error = Self::of(*kind, what);
+        error.0.file.clone_from(file);
+        error.0.filter_path.clone_from(filter_path);
+        error.0.advice.clone_from(advice);
+        (error.0.offset, error.0.row) = (*offset, *row);
+        error
+    }
+
     fn of(kind: ErrorKind, what: What) -> Self {
         Self(Box::new(Details {
             kind,

@@ -7,6 +7,7 @@
 
 mod adaptive;
 mod build;
+mod database;
 mod flat;
 mod ladder;
 mod make;
@@ -38,6 +39,8 @@ pub enum Command {
     Single(single::Arguments),
     /// Write made rows to a file, for measurements that need no data set
     Make(make::Arguments),
+    /// Write in bulk, one by one and synced, and read beside a writer
+    Database(database::Arguments),
     /// Find the number of rows from which a graph answers sooner than a scan
     Flat(flat::Arguments),
 }
@@ -52,6 +55,7 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
         Command::Adaptive(arguments) => adaptive::run(&arguments, output),
         Command::Single(arguments) => single::run(&arguments, output),
         Command::Make(arguments) => make::run(&arguments, output),
+        Command::Database(arguments) => database::run(&arguments, output),
         Command::Flat(arguments) => flat::run(&arguments, output),
     }
 }
@@ -89,6 +93,8 @@ mod tests {
             "flat --dims 32,64",
             "single --base b.npy --metric l2 --rows 10000 --threads 1 --repeat 3",
             "make --base b.npy --queries q.npy --rows 100",
+            "database",
+            "database --base b.npy --metric cosine --rows 100 --seconds 0.5",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -114,6 +120,7 @@ mod tests {
             ("ladder --queries q.npy", "--base"),
             ("adaptive --base b.npy --metric l2 --dim 3", "--base"),
             ("flat --rows 0", "0 is not in 1.."),
+            ("database --base b.npy", "--metric"),
         ] {
             let message = parse(line).err().unwrap_or_default();
             assert!(message.contains(reason), "{line}: {message}");

@@ -7,7 +7,11 @@ use arrow_schema::Schema;
 use loomdb_graph::Vectors;
 
 use super::metadata::{self, Metadata};
+use crate::database::BULK_BYTES;
 use crate::{Error, Ids, Result, import};
+
+/// Batches of so many rows are written together with others that wait for a sync.
+const GROUPED_ROWS: usize = 64;
 
 /// Points to be written together: all of them or none.
 ///
@@ -83,6 +87,13 @@ impl Batch {
     pub fn with_records(self, records: &[Metadata]) -> Result<Self> {
         check_rows(records.len(), self.len())?;
         self.with_metadata(metadata::from_records(records)?)
+    }
+
+    /// Whether it is so small that others may be written together with it.
+    pub(super) fn is_small(&self) -> bool {
+        let metadata = self.metadata.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        let bytes = size_of_val(self.vectors.as_flat()) + metadata;
+        self.len() <= GROUPED_ROWS && bytes < BULK_BYTES / 2
     }
 
     /// A table of so many rows without a column.

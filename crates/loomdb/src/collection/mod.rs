@@ -25,8 +25,8 @@ mod writer;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
@@ -200,16 +200,31 @@ impl Collection {
             return Ok(given);
         }
         let metadata = batch.metadata.as_ref().map(prepared).transpose()?;
-        self.shared.write(&self.inner, linking, &mut |state| {
-            if batch.ids.is_none() {
-                given = next_ids(state, batch.len())?;
+        let (vectors, has_ids) = (Arc::clone(&batch.vectors), batch.ids.is_some());
+        let change = move |state: &State, given: &mut Ids| {
+            if !has_ids {
+                *given = next_ids(state, vectors.len())?;
             }
-            state.check_id_type(&given)?;
-            putting.check(state, &given)?;
-            let table = table(&given, metadata.as_ref())?;
-            Ok(Some(Change::Put { table, vectors: Arc::clone(&batch.vectors) }))
-        })?;
-        Ok(given)
+            state.check_id_type(given)?;
+            putting.check(state, given)?;
+            let table = table(given, metadata.as_ref())?;
+            Ok(Some(Change::Put { table, vectors: Arc::clone(&vectors) }))
+        };
+        if !(self.shared.is_synced() && batch.is_small() && matches!(linking, Linking::Now(_))) {
+            self.shared.write(&self.inner, linking, &mut |state| change(state, &mut given))?;
+            return Ok(given);
+        }
+        let ids = Arc::new(Mutex::new(given));
+        let shared_ids = Arc::clone(&ids);
+        self.shared.write_together(
+            &self.inner,
+            Box::new(move |state| {
+                let mut given = shared_ids.lock().unwrap_or_else(PoisonError::into_inner);
+                change(state, &mut given)
+            }),
+        )?;
+        let given = ids.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(given.clone())
     }
 
     /// Replaces metadata: the fields that are given, of points that keep everything else.

@@ -143,6 +143,12 @@ impl State {
         self.rows.len() - self.deleted.len() as usize
     }
 
+    /// Rows, those of them that were given up, and the flat limit.
+    pub(crate) fn space(&self) -> (usize, usize, usize) {
+        let flat_limit = self.index.as_ref().map_or(0, |index| index.flat_limit());
+        (self.rows.len(), self.deleted.len() as usize, flat_limit)
+    }
+
     /// The row of an id.
     pub(super) fn find(&self, id: &Id) -> Option<u32> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);

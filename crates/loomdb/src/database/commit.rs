@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Shared;
+use super::compaction::merge_segments;
 use super::write::{GRAPH_GROWTH, Target, Writer};
 use crate::collection::{Inner, Saved};
 use crate::storage::directory::Directory;
@@ -37,6 +38,10 @@ impl Shared {
     pub(crate) fn compact(&self, inner: &Inner) -> Result<()> {
         let mut writer = self.lock_to_write()?;
         inner.check_is_there()?;
+        self.compact_locked(&mut writer, inner)
+    }
+
+    pub(super) fn compact_locked(&self, writer: &mut Writer, inner: &Inner) -> Result<()> {
         let compacted = inner.state.load().compacted(&self.making)?;
         let mut saved = Saved::default();
         if let Target::Directory(directory) = &mut writer.target {
@@ -155,6 +160,7 @@ fn seal(
     let path = entry.directory.clone();
     let place = Place { fs: &*fs, root: directory.root(), directory: &path };
     if is_unsealed {
+        merge_segments(entry, &state);
         state.seal(place, entry, saved, (None, number))?;
     }
     state.save_graph(place, entry, saved, number)?;

@@ -7,6 +7,8 @@
 mod backup;
 mod check;
 mod commit;
+mod compaction;
+mod group;
 mod open;
 mod write;
 
@@ -27,6 +29,7 @@ use crate::storage::{FileSystem, RealFs};
 use crate::{Error, ErrorKind, Result};
 pub use backup::{BackupInfo, BackupOptions};
 pub(crate) use check::check;
+pub(crate) use write::BULK_BYTES;
 use write::{Target, Writer};
 
 /// What a finished write has survived.
@@ -148,6 +151,8 @@ pub(crate) struct Shared {
     /// How a reader reads again; nothing for writers and for databases in memory.
     reader: Option<open::Source>,
     writer: Mutex<Writer>,
+    /// Small synced writes that wait for the writer.
+    line: group::Line,
     collections: RwLock<BTreeMap<String, Arc<Inner>>>,
     warnings: Mutex<Vec<String>>,
     /// What the files of each collection take.
@@ -287,7 +292,13 @@ impl Database {
     /// `StorageFull`, `Io`, `Poisoned`; nothing is lost, and a full disk may be tried again.
     pub fn commit(&self) -> Result<()> {
         let mut writer = self.shared.lock_to_write()?;
-        self.shared.commit(&mut writer)
+        self.shared.commit(&mut writer)?;
+        for inner in self.shared.all() {
+            if let Err(error) = self.shared.compact_if_due(&mut writer, &inner) {
+                self.shared.warn(format!("{error:#}; what was committed is safe"));
+            }
+        }
+        Ok(())
     }
 
     /// Reads what was written since; only for a database that was opened to be read.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
+use super::group::Line;
 use super::write::{Target, Writer, files_of};
 use super::{Database, OpenOptions, Shared, making};
 use crate::collection::{Change, Files, Inner, Linking, Making, Saved, State};
@@ -108,6 +109,7 @@ fn database(
         making: making(options)?,
         reader,
         writer: Mutex::new(writer),
+        line: Line::default(),
         collections: RwLock::new(map),
         warnings: Mutex::new(warnings),
         files,

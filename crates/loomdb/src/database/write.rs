@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::compaction::merge_segments;
 use super::{Durability, Shared};
 use crate::collection::{Change, Files, Inner, Linking, Plan, Saved, State};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::storage::directory::Directory;
-use crate::storage::log::LogWriter;
+use crate::storage::log::{LogWriter, Mark};
 use crate::storage::manifest::Manifest;
 use crate::storage::segment::Place;
 use crate::{Error, ErrorKind, Result};
 
 /// A batch of so many bytes goes straight to a segment: it would be written twice otherwise.
-const BULK_BYTES: usize = 8 << 20;
+pub(crate) const BULK_BYTES: usize = 8 << 20;
 
 /// A log of so many bytes is moved into segments, so that opening stays quick.
 const MAX_LOG_BYTES: u64 = 64 << 20;
@@ -33,6 +34,8 @@ pub(super) struct Writer {
     pub saved: HashMap<u32, Saved>,
     /// What the files of each collection take, for whoever asks while the writer is busy.
     pub files: Arc<ArcSwap<HashMap<u32, Files>>>,
+    /// The dead rows of collections whose last rewrite failed: it is tried again at twice as many.
+    pub unwritten: HashMap<u32, usize>,
     is_broken: bool,
 }
 
@@ -49,7 +52,8 @@ pub(super) enum Target {
 impl Writer {
     pub(super) fn new(target: Target) -> Self {
         let (log, saved, files) = (None, HashMap::new(), Arc::default());
-        let writer = Self { target, log, sequence: 0, saved, files, is_broken: false };
+        let unwritten = HashMap::new();
+        let writer = Self { target, log, sequence: 0, saved, files, unwritten, is_broken: false };
         writer.note_files();
         writer
     }
@@ -128,6 +132,28 @@ impl Writer {
 
     pub(super) fn sync(&mut self) -> Result<()> {
         self.log.as_mut().map_or(Ok(()), LogWriter::sync)
+    }
+
+    /// The end of the log, which is made when there is none; nothing for a database without.
+    pub(super) fn mark(&mut self, shared: &Shared) -> Result<Option<Mark>> {
+        self.check()?;
+        if self.log.is_none() && shared.is_logged(self) {
+            self.create_log()?;
+        }
+        Ok(self.log.as_ref().map(LogWriter::mark))
+    }
+
+    /// Syncs what was appended behind a mark.
+    pub(super) fn sync_since(&mut self, mark: Option<Mark>) -> Result<()> {
+        match (&mut self.log, mark) {
+            (Some(log), Some(mark)) => log.sync_since(mark),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends a record that counts only once it is synced.
+    pub(super) fn append_unsynced(&mut self, record: &[u8]) -> Result<()> {
+        self.append(record, Durability::Buffered)
     }
 
     /// Appends a record, in a log that is made when there is none.
@@ -215,13 +241,13 @@ impl Shared {
     }
 
     /// Whether batches go to files before they are visible.
-    fn is_logged(&self, writer: &Writer) -> bool {
+    pub(super) fn is_logged(&self, writer: &Writer) -> bool {
         let has_files = matches!(writer.target, Target::Directory(_));
         has_files && self.durability != Durability::OnCommit
     }
 
     /// What may be done behind a write, which is durable whatever comes of this.
-    fn tidy_up(&self, writer: &mut Writer, inner: &Inner, is_bulk: bool) {
+    pub(super) fn tidy_up(&self, writer: &mut Writer, inner: &Inner, is_bulk: bool) {
         let is_long = writer.log.as_ref().is_some_and(|log| log.len_bytes() > MAX_LOG_BYTES);
         let done = if is_long {
             self.commit(writer)
@@ -230,6 +256,7 @@ impl Shared {
         } else {
             Ok(())
         };
+        let done = done.and_then(|()| self.give_back_space(writer, inner));
         if let Err(error) = done {
             self.warn(format!("{error:#}; what was written is safe"));
         }
@@ -249,6 +276,7 @@ impl Writer {
         let fs = Arc::clone(directory.fs());
         let root = directory.root().to_owned();
         let place = Place { fs: &*fs, root: &root, directory: &entry.directory.clone() };
+        merge_segments(entry, plan.next());
         let sealed = plan.next().seal(place, entry, &mut saved, (plan.vectors(), number));
         sealed.inspect_err(|error| directory.note(error))?;
         // Every record of the log for this collection is in the segment.

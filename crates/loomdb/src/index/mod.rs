@@ -337,6 +337,11 @@ impl Index {
         drop(self.shared.until_linked(self.shared.lock()));
     }
 
+    /// Rows up to which the index stays an exact scan.
+    pub(crate) fn flat_limit(&self) -> usize {
+        self.shared.limit
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.shared.state.load().len()

@@ -49,6 +49,13 @@ pub(crate) struct LogWriter {
     is_broken: bool,
 }
 
+/// An end of a log, to come back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    end: u64,
+    last_sequence: u64,
+}
+
 impl LogWriter {
     /// Makes an empty log whose records count from `first_sequence`, and syncs it; the directory
     /// is left to the caller.
@@ -114,13 +121,24 @@ impl LogWriter {
     /// Appends a batch that is on the disk when this returns. After an error it is not in the
     /// log, as far as the disk still obeys.
     pub(crate) fn append_synced(&mut self, payload: &[u8]) -> Result<u64> {
-        let (end, last_sequence) = (self.end, self.last_sequence);
+        let mark = self.mark();
         let sequence = self.append(payload)?;
-        self.sync().inspect_err(|_| {
-            (self.end, self.last_sequence) = (end, last_sequence);
-            self.cut_back();
-        })?;
+        self.sync_since(mark)?;
         Ok(sequence)
+    }
+
+    /// Where the log ends now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { end: self.end, last_sequence: self.last_sequence }
+    }
+
+    /// Puts what was appended behind a mark on the disk. After an error it is not in the log, as
+    /// far as the disk still obeys.
+    pub(crate) fn sync_since(&mut self, mark: Mark) -> Result<()> {
+        self.sync().inspect_err(|_| {
+            (self.end, self.last_sequence) = (mark.end, mark.last_sequence);
+            self.cut_back();
+        })
     }
 
     /// Makes everything so far survive a loss of power. When that fails, what was written must be

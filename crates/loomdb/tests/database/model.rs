@@ -55,7 +55,7 @@ fn metadata(id: u64, stamp: u64) -> Metadata {
 impl Op {
     /// An operation that may be refused, on few ids so that they meet.
     pub fn draw(random: &mut Random) -> Self {
-        let count = [1, 1, 2, 5, 20][random.below(5)];
+        let count = [1, 1, 2, 5, 20, 60][random.below(6)];
         let mut ids: Vec<u64> = (0..count).map(|_| random.below(60) as u64).collect();
         ids.sort_unstable();
         ids.dedup();
