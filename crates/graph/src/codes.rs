@@ -1,7 +1,7 @@
 //! Rows rounded to one byte a value, for tiles of integer products.
 //!
-//! Where the processor multiplies bytes (AVX-512 VNNI), a partition is found with a quarter of
-//! the memory traffic and a third of the arithmetic of `f32`. What is selected by codes is
+//! Where the processor multiplies bytes (AVX-512 VNNI, AVX2), a partition is found with a quarter
+//! of the memory traffic and a third of the arithmetic of `f32`. What is selected by codes is
 //! measured again, unrounded, before it becomes a link. Codes are only trusted where their
 //! rounding is small beside the distances that they found ([`CodeColumns::nearest`]).
 
@@ -49,8 +49,6 @@ pub(crate) struct Codes {
 /// What is known about the code of a row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Norm {
-    sum: i32,
-    square: i32,
     /// Whether a value lies outside of the range of codes.
     is_clamped: bool,
 }
@@ -93,6 +91,20 @@ impl Codes {
     pub(crate) fn permute(&mut self, order: &[u32]) {
         self.values.permute(order);
         self.norms.permute(order);
+    }
+
+    /// Writes a row with as many bits as products can take, and returns its squared length. With
+    /// a bit less, steps are twice as long, and so is the error: whether it is small beside a
+    /// distance in steps is the same question.
+    fn write_tile_row(&self, node: u32, row: &mut [i8]) -> f32 {
+        let spare = 8 - self.kernels.tile_bits();
+        row.iter_mut().zip(self.code(node)).for_each(|(value, code)| *value = code >> spare);
+        self.kernels.dot_bytes(row, row) as f32
+    }
+
+    /// What is added to values of columns so that none is negative.
+    fn tile_offset(&self) -> i32 {
+        1 << (self.kernels.tile_bits() - 1)
     }
 
     fn code(&self, node: u32) -> &[i8] {
@@ -140,8 +152,7 @@ impl<'a> Encoder<'a> {
             is_clamped |= steps.abs() > MAX_CODE + 0.5;
             *code = nearest_integer(steps.clamp(-MAX_CODE, MAX_CODE));
         }
-        let codes = || code.iter().map(|code| i32::from(*code));
-        Norm { sum: codes().sum(), square: codes().map(|code| code * code).sum(), is_clamped }
+        Norm { is_clamped }
     }
 
     /// The mean squared error of the rows of the sample.
@@ -169,6 +180,8 @@ fn nearest_integer(value: f32) -> i8 {
 #[derive(Debug, Default)]
 pub(crate) struct CodeColumns {
     nodes: Vec<u32>,
+    /// The row that is packed.
+    row: Vec<i8>,
     /// Sixteen columns beside each other, four bytes of each, from the first value to the last.
     packed: Vec<u8>,
     /// What each column adds to its distances; columns that only fill up are infinitely far.
@@ -178,6 +191,8 @@ pub(crate) struct CodeColumns {
 /// Memory that the products of one thread share, and what they found.
 #[derive(Debug, Default)]
 pub(crate) struct CodeWork {
+    /// The rows of a product, with as many bits as it can take.
+    rows: Vec<i8>,
     products: Vec<f32>,
     /// The nearest columns of each row, by their places.
     nearest: Vec<[Candidate; SHORT_LIST]>,
@@ -187,24 +202,26 @@ impl CodeColumns {
     /// Replaces the columns by the codes of `nodes`.
     pub(crate) fn fill(&mut self, codes: &Codes, nodes: &[u32]) {
         let columns = nodes.len().next_multiple_of(COLUMN_LANES);
+        let offset = codes.tile_offset() as u8;
         self.nodes.clear();
         self.nodes.extend_from_slice(nodes);
         self.bias.clear();
-        self.bias.extend(nodes.iter().map(|node| codes.norm(*node).square as f32));
-        self.bias.resize(columns, f32::INFINITY);
+        self.row.resize(codes.depth, 0);
         self.packed.resize(columns * codes.depth, 0);
         let groups = self.packed.chunks_mut(COLUMN_LANES * codes.depth);
         for (group, nodes) in groups.zip(nodes.chunks(COLUMN_LANES)) {
             for (lane, node) in nodes.iter().enumerate() {
                 let (steps, _) = group.as_chunks_mut::<{ COLUMN_LANES * DEPTH_BYTES }>();
-                let (words, _) = codes.code(*node).as_chunks::<DEPTH_BYTES>();
+                self.bias.push(codes.write_tile_row(*node, &mut self.row));
+                let (words, _) = self.row.as_chunks::<DEPTH_BYTES>();
                 for (step, word) in steps.iter_mut().zip(words) {
-                    // Columns are unsigned: from -128 up becomes from 0 up.
-                    let unsigned = word.map(|value| value.cast_unsigned() ^ 0x80);
+                    // Columns are unsigned: from the least value up becomes from 0 up.
+                    let unsigned = word.map(|value| value.cast_unsigned().wrapping_add(offset));
                     step[lane * DEPTH_BYTES..][..DEPTH_BYTES].copy_from_slice(&unsigned);
                 }
             }
         }
+        self.bias.resize(columns, f32::INFINITY);
     }
 
     /// Finds the `keep` nearest columns of each of `rows`, at most [`SHORT_LIST`]; when the rows
@@ -223,14 +240,15 @@ impl CodeColumns {
         work.products.resize(CODE_ROWS * columns, 0.0);
         let mut reach = Reach::default();
         for nodes in rows.chunks(CODE_ROWS) {
-            self.multiply(codes, nodes, &mut work.products);
-            for (node, products) in nodes.iter().zip(work.products.chunks_mut(columns)) {
+            let squares = self.multiply(codes, nodes, work);
+            let products = work.products.chunks_mut(columns);
+            for ((node, square), products) in nodes.iter().zip(squares).zip(products) {
                 if is_within {
                     // As far as can be, since a distance is less the larger its product.
                     products[work.nearest.len()] = f32::NEG_INFINITY;
                 }
                 let mut nearest = codes.kernels.nearest_columns(products, &self.bias, keep);
-                reach.add(codes.norm(*node), &nearest[..keep]);
+                reach.add(square, &nearest[..keep]);
                 if codes.norm(*node).is_clamped {
                     nearest = self.nearest_by_values(space, *node, keep, is_within);
                 }
@@ -240,14 +258,21 @@ impl CodeColumns {
         reach.mean() * codes.step * codes.step * codes.dim as f32 * MAX_ERROR >= codes.error
     }
 
-    /// The products of up to [`CODE_ROWS`] rows with all columns.
-    fn multiply(&self, codes: &Codes, nodes: &[u32], products: &mut [f32]) {
-        // A block that is not full repeats its last row.
-        let node = |row: usize| nodes[row.min(nodes.len() - 1)];
-        let rows = std::array::from_fn(|row| codes.code(node(row)));
-        // Columns are larger by 128 than what they stand for.
-        let starts = std::array::from_fn(|row| -128 * codes.norm(node(row)).sum);
-        codes.kernels.multiply_bytes(&rows, &starts, &self.packed, products);
+    /// The products of up to [`CODE_ROWS`] rows with all columns, and the squared lengths of the
+    /// rows.
+    fn multiply(&self, codes: &Codes, nodes: &[u32], work: &mut CodeWork) -> [f32; CODE_ROWS] {
+        work.rows.resize(CODE_ROWS * codes.depth, 0);
+        let mut squares = [0.0; CODE_ROWS];
+        let rows = work.rows.chunks_mut(codes.depth).zip(nodes).zip(&mut squares);
+        for ((row, node), square) in rows {
+            *square = codes.write_tile_row(*node, row);
+        }
+        let rows = std::array::from_fn(|row| &work.rows[row * codes.depth..][..codes.depth]);
+        // Columns are larger than what they stand for.
+        let sum = |row: &[i8]| row.iter().map(|value| i32::from(*value)).sum::<i32>();
+        let starts = rows.map(|row| -codes.tile_offset() * sum(row));
+        codes.kernels.multiply_bytes(&rows, &starts, &self.packed, &mut work.products);
+        squares
     }
 
     /// The nearest columns of a row that codes cannot stand for.
@@ -287,9 +312,9 @@ struct Reach {
 }
 
 impl Reach {
-    fn add(&mut self, norm: Norm, nearest: &[Candidate]) {
+    fn add(&mut self, square: f32, nearest: &[Candidate]) {
         if let Some(last) = nearest.iter().rev().find(|near| **near != Candidate::LAST) {
-            self.sum += norm.square as f32 + last.distance();
+            self.sum += square + last.distance();
             self.rows += 1.0;
         }
     }

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm256_sign_epi8, _mm256_sub_ps,
 };
 
-use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
+use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, avx2_tiles, many, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -108,7 +108,7 @@ impl Avx2 {
         columns: &[u8],
         out: &mut [f32],
     ) {
-        scalar::multiply_bytes(rows, starts, columns, out);
+        with_proof!(avx2_tiles::multiply_bytes(rows, starts, columns, out));
     }
 
     pub(super) fn nearest_columns(
@@ -117,7 +117,7 @@ impl Avx2 {
         bias: &[f32],
         keep: usize,
     ) -> [Candidate; SHORT_LIST] {
-        scalar::nearest_columns(products, bias, keep)
+        with_proof!(avx2_tiles::nearest_columns(products, bias, keep))
     }
 }
 

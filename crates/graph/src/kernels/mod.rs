@@ -10,6 +10,8 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_tiles;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -141,7 +143,6 @@ impl Kernels {
 
     /// The inner product of two rows of bytes of equal length, exact. No byte is -128.
     #[inline]
-    #[allow(dead_code, reason = "for walks on codes")]
     pub(crate) fn dot_bytes(self, left: &[i8], right: &[i8]) -> i32 {
         debug_assert!(left.len() == right.len() && !left.contains(&i8::MIN));
         dispatch!(self, dot_bytes(left, right))
@@ -179,14 +180,27 @@ impl Kernels {
     pub(crate) fn multiplies_bytes(self) -> bool {
         match self.instructions {
             #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(_) => true,
+            #[cfg(target_arch = "x86_64")]
             Instructions::Avx512(proof) => proof.multiplies_bytes(),
             _ => false,
         }
     }
 
+    /// The bits of a value in a tile of products of bytes: fewer than eight where the processor
+    /// adds products up in sixteen bits.
+    pub(crate) fn tile_bits(self) -> u32 {
+        match self.instructions {
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(_) => 7,
+            _ => 8,
+        }
+    }
+
     /// The inner products of rows with columns, each from the start of its row on. The columns
     /// lie in groups of [`COLUMN_LANES`], [`DEPTH_BYTES`] of each column after the other; `out`
-    /// gets row after row.
+    /// gets row after row. Values have [`Self::tile_bits`], with a sign in rows and without one in
+    /// columns.
     ///
     /// # Panics
     /// When the lengths do not fit.

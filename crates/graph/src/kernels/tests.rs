@@ -174,10 +174,13 @@ fn products_of_bytes_agree_with_scalar() {
     for kernels in Kernels::available() {
         for depth in [4, 8, 36, 384, 1_000] {
             for columns in [16, 32, 48, 64, 80, 160] {
-                let codes: Vec<i8> = bytes(CODE_ROWS * depth, 12).map(u8::cast_signed).collect();
+                let spare = 8 - kernels.tile_bits();
+                let code = |byte: u8| byte.cast_signed() >> spare;
+                let codes: Vec<i8> = bytes(CODE_ROWS * depth, 12).map(code).collect();
                 let rows = std::array::from_fn(|row| &codes[row * depth..][..depth]);
                 let starts = std::array::from_fn(|row| row as i32 * 1_000 - 3_000);
-                let packed: Vec<u8> = bytes(columns * depth, 13).collect();
+                let packed: Vec<u8> =
+                    bytes(columns * depth, 13).map(|byte| byte >> spare).collect();
                 let mut out = vec![f32::NAN; CODE_ROWS * columns];
                 let mut oracle = out.clone();
                 kernels.multiply_bytes(&rows, &starts, &packed, &mut out);
@@ -192,12 +195,14 @@ fn products_of_bytes_agree_with_scalar() {
 #[test]
 fn extreme_products_of_bytes() {
     let depth = crate::MAX_DIM;
-    let code = vec![-128; depth];
-    let packed = vec![255; 16 * depth];
     for kernels in Kernels::available() {
+        let spare = 8 - kernels.tile_bits();
+        let (least, most) = (i8::MIN >> spare, u8::MAX >> spare);
+        let (code, packed) = (vec![least; depth], vec![most; 16 * depth]);
         let mut out = vec![0.0; CODE_ROWS * 16];
         kernels.multiply_bytes(&[&code[..]; CODE_ROWS], &[0; CODE_ROWS], &packed, &mut out);
-        assert!(out.iter().all(|entry| *entry == (-128.0 * 255.0) * depth as f32));
+        let expected = f32::from(least) * f32::from(most) * depth as f32;
+        assert!(out.iter().all(|entry| *entry == expected), "{}", kernels.name());
     }
 }
 
