@@ -26,6 +26,13 @@ impl<T: Default> Aligned<T> {
         Self { items, start }
     }
 
+    /// A buffer of `len` default elements.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let mut buffer = Self::with_capacity(len);
+        buffer.items.resize_with(buffer.start + len, T::default);
+        buffer
+    }
+
     /// Appends elements, moving to a larger buffer when this one is full.
     pub(crate) fn extend(&mut self, elements: impl ExactSizeIterator<Item = T>) {
         let needed = self.items.len() + elements.len();

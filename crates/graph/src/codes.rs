@@ -1,19 +1,25 @@
-//! Rows rounded to one byte a value, for tiles of integer products.
+//! Rows rounded to one byte a value, for walks ([`crate::coded`]) and for tiles of integer
+//! products.
 //!
-//! Where the processor multiplies bytes (AVX-512 VNNI, AVX2), a partition is found with a quarter
-//! of the memory traffic and a third of the arithmetic of `f32`. What is selected by codes is
-//! measured again, unrounded, before it becomes a link. Codes are only trusted where their
-//! rounding is small beside the distances that they found ([`CodeColumns::nearest`]).
+//! Walks read a quarter of the memory, and where the processor multiplies bytes (AVX-512 VNNI,
+//! AVX2) a partition is found with a third of the arithmetic of `f32`. What is found by codes is
+//! measured again, unrounded, before it becomes a link or an answer. Codes are only trusted where their
+//! rounding is small beside the distances that they found ([`Codes::is_sharp_at`]).
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::Metric;
+use crate::aligned::Aligned;
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
-use crate::kernels::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, Kernels, SHORT_LIST};
+use crate::kernels::{
+    CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, Kernels, SHORT_LIST, prefetch, prefetch_line,
+};
 use crate::panel::centre;
 use crate::scan;
 use crate::space::Space;
+use crate::{Metric, Vectors};
 
 /// Shorter rows gain nothing.
 const MIN_DIM: usize = 32;
@@ -31,60 +37,107 @@ const MAX_ERROR: f32 = 1.0e-4;
 /// Rows that are encoded by one task.
 const CHUNK_ROWS: usize = 512;
 
-/// The codes of all rows of a space.
-#[derive(Debug)]
+/// Rows of codes are whole registers.
+const DEPTH: usize = 32;
+
+/// Sums that are kept apart so that additions need not wait for each other.
+const SUMS: usize = 8;
+
+/// The codes of the rows of a version of a space.
+#[derive(Clone, Debug)]
 pub(crate) struct Codes {
     kernels: Kernels,
-    dim: usize,
-    /// Bytes of a row: the dimension, rounded up to whole steps of a product.
+    encoder: Encoder,
+    /// Bytes of a row: the dimension, rounded up to whole registers of a product.
     depth: usize,
     values: Blocks<i8>,
     norms: Blocks<Norm>,
-    /// What a difference of one between two codes stands for.
-    step: f32,
-    /// The mean squared distance of a row from what its code stands for.
+    /// The mean squared distance of a row from what its code stands for, in squared steps.
     error: f32,
+    /// The largest distance of a row in range from what its code stands for, in steps.
+    max_error: f32,
 }
 
-/// What is known about the code of a row.
+/// The squared length of a code, and in the highest bit whether a value of the row lies outside
+/// of the range of codes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Norm {
-    /// Whether a value lies outside of the range of codes.
-    is_clamped: bool,
-}
+pub(crate) struct Norm(u32);
 
 /// How a row becomes a code.
-struct Encoder<'a> {
-    space: &'a Space,
-    centre: Vec<f32>,
+#[derive(Clone, Debug)]
+struct Encoder {
+    centre: Arc<[f32]>,
+    /// What a difference of one between two codes stands for.
     step: f32,
+}
+
+/// A row that became a code.
+pub(crate) struct Encoded {
+    pub norm: Norm,
+    /// The squared distance of the row from what its code stands for, in squared steps.
+    pub error: f32,
+}
+
+impl Norm {
+    const CLAMPED: u32 = 1 << 31;
+
+    fn of(code: &[i8], is_clamped: bool) -> Self {
+        let square: i32 = code.iter().map(|code| i32::from(*code) * i32::from(*code)).sum();
+        Self(square.cast_unsigned() | if is_clamped { Self::CLAMPED } else { 0 })
+    }
+
+    /// The squared length of the code, in squared steps.
+    #[inline]
+    pub(crate) fn square(self) -> u32 {
+        self.0 & !Self::CLAMPED
+    }
+
+    /// Whether the code does not stand for its row.
+    #[inline]
+    pub(crate) fn is_clamped(self) -> bool {
+        self.0 & Self::CLAMPED != 0
+    }
 }
 
 impl Codes {
-    /// The codes of the rows of `space`, when this processor and this metric gain by them.
+    /// The codes of the rows of `space`, when they may gain by them.
     pub(crate) fn of(space: &Space) -> Option<Self> {
-        let kernels = space.kernels();
-        let is_worth_it = kernels.multiplies_bytes() && space.dim() >= MIN_DIM;
         // Inner products have no distance of zero that an error could be compared with.
-        if !is_worth_it || space.metric() == Metric::Ip || space.len() == 0 {
+        if space.dim() < MIN_DIM || space.metric() == Metric::Ip || space.len() == 0 {
             return None;
         }
         let encoder = Encoder::new(space)?;
-        let depth = space.dim().next_multiple_of(DEPTH_BYTES);
-        let mut values = vec![0; space.len() * depth];
-        let mut norms = vec![Norm::default(); space.len()];
+        let depth = space.dim().next_multiple_of(DEPTH);
+        let mut values = Aligned::zeroed(space.len() * depth);
+        let mut norms = Aligned::zeroed(space.len());
         let rows = values.par_chunks_mut(CHUNK_ROWS * depth).zip(norms.par_chunks_mut(CHUNK_ROWS));
-        rows.enumerate().for_each(|(chunk, (values, norms))| {
+        let encode = |(chunk, (values, norms)): (usize, (&mut [i8], &mut [Norm]))| {
             let nodes = (chunk * CHUNK_ROWS) as u32..;
+            let mut max_error = 0.0_f32;
             for ((node, code), norm) in nodes.zip(values.chunks_mut(depth)).zip(norms) {
-                *norm = encoder.encode(node, code);
+                let encoded = encoder.encode(space.row(node), space.scale(node), code);
+                *norm = encoded.norm;
+                max_error = max_error.max(encoded.error_in_range());
             }
-        });
-        let error = encoder.error(&values, depth);
-        let step = encoder.step;
-        let values = Blocks::new(depth, values.into_iter().collect());
-        let norms = Blocks::new(1, norms.into_iter().collect());
-        Some(Self { kernels, dim: space.dim(), depth, values, norms, step, error })
+            max_error
+        };
+        let max_error = rows.enumerate().map(encode).reduce(|| 0.0, f32::max).sqrt();
+        let error = encoder.error(space, &mut vec![0; depth]);
+        let kernels = space.kernels();
+        let (values, norms) = (Blocks::new(depth, values), Blocks::new(1, norms));
+        Some(Self { kernels, encoder, depth, values, norms, error, max_error })
+    }
+
+    /// Appends the codes of rows, whose scales are empty when they are all 1.
+    pub(crate) fn append(&mut self, rows: &Vectors, scales: &[f32]) {
+        let mut code = vec![0; self.depth];
+        for row in 0..rows.len() {
+            let scale = scales.get(row).copied().unwrap_or(1.0);
+            let encoded = self.encode(rows.row(row), scale, &mut code);
+            self.values.append(&code);
+            self.norms.append(&[encoded.norm]);
+            self.max_error = self.max_error.max(encoded.error_in_range().sqrt());
+        }
     }
 
     /// Puts the code of row `order[i]` at place `i`.
@@ -107,66 +160,126 @@ impl Codes {
         1 << (self.kernels.tile_bits() - 1)
     }
 
-    fn code(&self, node: u32) -> &[i8] {
+    /// Makes `code` the code of a vector.
+    pub(crate) fn encode(&self, vector: &[f32], scale: f32, code: &mut Vec<i8>) -> Encoded {
+        code.resize(self.depth, 0);
+        self.encoder.encode(vector, scale, code)
+    }
+
+    /// Whether rounding changes squared distances like this one (in squared steps) by little.
+    pub(crate) fn is_sharp_at(&self, square: f32) -> bool {
+        square * self.encoder.centre.len() as f32 * MAX_ERROR >= self.error
+    }
+
+    /// A distance of the space as codes measure it, in squared steps.
+    #[inline]
+    pub(crate) fn in_steps(&self, metric: Metric, distance: f32) -> f32 {
+        let square = match metric {
+            // Of vectors of unit length.
+            Metric::Cosine => 2.0 * distance,
+            Metric::L2 | Metric::Ip => distance,
+        };
+        square / self.encoder.step / self.encoder.step
+    }
+
+    /// The largest distance of a row in range from what its code stands for, in steps.
+    pub(crate) fn max_error(&self) -> f32 {
+        self.max_error
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.bytes() + self.norms.bytes()
+    }
+
+    /// The inner products of a code with those of `nodes`.
+    #[inline]
+    pub(crate) fn products(&self, code: &[i8], nodes: &[u32], out: &mut [i32]) {
+        self.kernels.dot_bytes_many(code, &self.values, nodes, out);
+    }
+
+    #[inline]
+    pub(crate) fn code(&self, node: u32) -> &[i8] {
         self.values.row(node as usize)
     }
 
-    fn norm(&self, node: u32) -> Norm {
+    #[inline]
+    pub(crate) fn norm(&self, node: u32) -> Norm {
         self.norms.row(node as usize)[0]
+    }
+
+    /// Asks for a code to be brought into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, node: u32) {
+        prefetch(self.code(node));
+        prefetch_line(self.norms.row(node as usize));
     }
 }
 
-impl<'a> Encoder<'a> {
+impl Encoded {
+    /// The error, as far as it is one of rounding.
+    fn error_in_range(&self) -> f32 {
+        if self.norm.is_clamped() { 0.0 } else { self.error }
+    }
+}
+
+impl Encoder {
     /// An encoder whose range holds a sample of the rows; nothing when they are all the same.
-    fn new(space: &'a Space) -> Option<Self> {
-        let nodes = 0..space.len() as u32;
+    fn new(space: &Space) -> Option<Self> {
         let centre = match space.metric() {
-            Metric::L2 => centre(space, nodes),
+            Metric::L2 => centre(space, 0..space.len() as u32),
             Metric::Cosine | Metric::Ip => vec![0.0; space.dim()],
         };
-        let mut encoder = Self { space, centre, step: 1.0 };
-        let range =
-            |node| encoder.values(node).fold(0.0_f32, |range, value| range.max(value.abs()));
-        let range = encoder.sample().map(range).fold(0.0, f32::max);
-        encoder.step = range / MAX_CODE;
+        let mut encoder = Self { centre: centre.into(), step: 1.0 };
+        let range = |node| {
+            let values = encoder.values(space.row(node), space.scale(node));
+            values.fold(0.0_f32, |range, value| range.max(value.abs()))
+        };
+        encoder.step = sample(space).map(range).fold(0.0, f32::max) / MAX_CODE;
         (encoder.step > f32::MIN_POSITIVE).then_some(encoder)
     }
 
-    fn sample(&self) -> impl Iterator<Item = u32> + use<> {
-        let rows = self.space.len();
-        (0..rows as u32).step_by(rows.div_ceil(SAMPLE_ROWS))
-    }
-
     /// The values of a row as they are compared: relative to the centre, or of unit length.
-    fn values(&self, node: u32) -> impl Iterator<Item = f32> + '_ {
-        let scale = self.space.scale(node);
-        let row = self.space.row(node).iter().zip(&self.centre);
+    fn values(&self, row: &[f32], scale: f32) -> impl Iterator<Item = f32> {
+        let row = row.iter().zip(self.centre.iter());
         row.map(move |(value, centre)| (value - centre) * scale)
     }
 
-    fn encode(&self, node: u32, code: &mut [i8]) -> Norm {
+    fn encode(&self, row: &[f32], scale: f32, code: &mut [i8]) -> Encoded {
         let inverse_step = 1.0 / self.step;
         let mut is_clamped = false;
-        for (code, value) in code.iter_mut().zip(self.values(node)) {
-            let steps = value * inverse_step;
+        let mut errors = [0.0; SUMS];
+        let (centres, centre) = self.centre.as_chunks::<SUMS>();
+        let (rows, row) = row.as_chunks::<SUMS>();
+        let (codes, rest) = code[..self.centre.len()].as_chunks_mut::<SUMS>();
+        let mut round = |value: f32, centre: f32, code: &mut i8, error: &mut f32| {
+            let steps = (value - centre) * scale * inverse_step;
             is_clamped |= steps.abs() > MAX_CODE + 0.5;
             *code = nearest_integer(steps.clamp(-MAX_CODE, MAX_CODE));
+            let off = steps - f32::from(*code);
+            *error += off * off;
+        };
+        for ((row, centre), code) in rows.iter().zip(centres).zip(codes) {
+            for lane in 0..SUMS {
+                round(row[lane], centre[lane], &mut code[lane], &mut errors[lane]);
+            }
         }
-        Norm { is_clamped }
+        for ((value, centre), code) in row.iter().zip(centre).zip(rest) {
+            round(*value, *centre, code, &mut errors[0]);
+        }
+        Encoded { norm: Norm::of(code, is_clamped), error: errors.iter().sum() }
     }
 
-    /// The mean squared error of the rows of the sample.
-    fn error(&self, values: &[i8], depth: usize) -> f32 {
-        let error_of = |node: u32| {
-            let code = &values[node as usize * depth..][..depth];
-            let errors = self
-                .values(node)
-                .zip(code)
-                .map(|(value, code)| value - f32::from(*code) * self.step);
-            errors.map(|error| error * error).sum::<f32>()
-        };
-        self.sample().map(error_of).sum::<f32>() / self.sample().count() as f32
+    /// The mean squared error of the rows of the sample, in squared steps.
+    fn error(&self, space: &Space, code: &mut [i8]) -> f32 {
+        let mut error_of = |node: u32| self.encode(space.row(node), space.scale(node), code).error;
+        sample(space).map(&mut error_of).sum::<f32>() / sample(space).count() as f32
     }
+}
+
+/// The rows that decide about the range of codes.
+fn sample(space: &Space) -> impl Iterator<Item = u32> + use<> {
+    let rows = space.len();
+    (0..rows as u32).step_by(rows.div_ceil(SAMPLE_ROWS))
 }
 
 /// The integer nearest to a small value: the addition leaves it in the lowest bits, and takes a
@@ -249,13 +362,13 @@ impl CodeColumns {
                 }
                 let mut nearest = codes.kernels.nearest_columns(products, &self.bias, keep);
                 reach.add(square, &nearest[..keep]);
-                if codes.norm(*node).is_clamped {
+                if codes.norm(*node).is_clamped() {
                     nearest = self.nearest_by_values(space, *node, keep, is_within);
                 }
                 work.nearest.push(nearest);
             }
         }
-        reach.mean() * codes.step * codes.step * codes.dim as f32 * MAX_ERROR >= codes.error
+        codes.is_sharp_at(reach.mean())
     }
 
     /// The products of up to [`CODE_ROWS`] rows with all columns, and the squared lengths of the
@@ -336,8 +449,7 @@ mod tests {
     const DIM: usize = 50;
     const KEEP: usize = 8;
 
-    /// The share of the nearest of each row that codes find, or nothing when they give up or are
-    /// of no use on this processor.
+    /// The share of the nearest of each row that codes find, or nothing when they give up.
     fn found_share(metric: Metric, values: &[f32]) -> Option<f64> {
         let space = Space::new(metric, Vectors::from_flat(DIM, values).unwrap()).unwrap();
         let codes = Codes::of(&space)?;
@@ -358,17 +470,12 @@ mod tests {
         Some(found as f64 / (ROWS * KEEP) as f64)
     }
 
-    fn is_used() -> bool {
-        crate::kernels::Kernels::detect().multiplies_bytes()
-    }
-
     #[test]
     fn codes_find_nearly_what_values_find() {
         for metric in [Metric::L2, Metric::Cosine] {
             for values in [generate::uniform(1, ROWS, DIM), generate::mixture(2, ROWS, DIM)] {
                 let share = found_share(metric, &values);
-                assert_eq!(share.is_some(), is_used(), "{metric}");
-                assert!(share.is_none_or(|share| share > 0.96), "{metric}: {share:?}");
+                assert!(share.is_some_and(|share| share > 0.96), "{metric}: {share:?}");
             }
         }
     }
@@ -386,7 +493,7 @@ mod tests {
         let mut values = generate::uniform(4, rows, DIM);
         values[(rows - 1) * DIM..].iter_mut().for_each(|value| *value += 50.0);
         let space = Space::new(Metric::L2, Vectors::from_flat(DIM, &values).unwrap()).unwrap();
-        let Some(codes) = Codes::of(&space) else { return assert!(!is_used()) };
+        let codes = Codes::of(&space).unwrap();
         let nodes: Vec<u32> = (rows as u32 - 300..rows as u32).collect();
         let (mut columns, mut work) = (CodeColumns::default(), CodeWork::default());
         columns.fill(&codes, &nodes);

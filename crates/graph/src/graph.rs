@@ -13,14 +13,18 @@ use rayon::prelude::*;
 use crate::blocks::Blocks;
 use crate::build::Growth;
 use crate::candidate::Candidate;
+use crate::coded::ByCodes;
 use crate::exact::{Flat, at_row, reported};
 use crate::limits::{MAX_EF, MAX_K};
 use crate::links::LinkTable;
 use crate::params::BuildParams;
-use crate::search::{Layer, Scratch};
+use crate::search::{ByValues, Layer, Scratch, Target};
 use crate::space::{Query, Space};
 use crate::{Error, Metric, Vectors, Workers};
 use parts::Towers;
+
+/// Nodes that decide whether codes are sharp enough.
+const CHECKED_NODES: usize = 1_024;
 
 /// A version of a hierarchical navigable small-world graph over rows of vectors.
 #[derive(Clone, Debug)]
@@ -176,8 +180,8 @@ impl Graph {
     ) -> Result<Vec<Neighbor>, Error> {
         check_search(k, ef_search)?;
         let query = self.space.query(query)?;
-        self.search_level_0(&query, ef_search.max(k), scratch);
-        Ok(reported(self.metric(), &scratch.found[..k.min(scratch.found.len())]))
+        let found = self.nearest(query, (k, ef_search), |_| true, scratch);
+        Ok(reported(self.metric(), &found))
     }
 
     /// The nearest allowed nodes, at most `k`, nearest first, ties by node. The walk goes through
@@ -199,10 +203,52 @@ impl Graph {
     ) -> Result<Vec<Neighbor>, Error> {
         check_search(k, ef_search)?;
         let query = self.space.query(query)?;
-        self.search_level_0(&query, ef_search.max(k), scratch);
-        let found = scratch.found.iter().filter(|found| is_allowed(found.node()));
-        let found: Vec<Candidate> = found.take(k).copied().collect();
+        let found = self.nearest(query, (k, ef_search), is_allowed, scratch);
         Ok(reported(self.metric(), &found))
+    }
+
+    /// The `k` nearest of the allowed nodes among the `ef_search` nearest that a walk finds: on
+    /// codes where they are sharp, else on values.
+    fn nearest(
+        &self,
+        query: Query<'_>,
+        (k, ef_search): (usize, usize),
+        is_allowed: impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+    ) -> Vec<Candidate> {
+        let ef = ef_search.max(k);
+        let is_allowed = |found: &Candidate| is_allowed(found.node());
+        let mut code = std::mem::take(&mut scratch.code);
+        let target = ByCodes::of_query(&self.space, query, &mut code);
+        let by_codes = target.and_then(|target| {
+            self.search_level_0(&target, ef, scratch);
+            let found = scratch.found.iter().copied().filter(is_allowed);
+            let is_sharp = !target.is_blurred(&scratch.found);
+            is_sharp.then(|| target.nearest(found, k, &mut scratch.computed))
+        });
+        scratch.code = code;
+        by_codes.unwrap_or_else(|| {
+            self.search_level_0(&ByValues { space: &self.space, query }, ef, scratch);
+            scratch.found.iter().copied().filter(is_allowed).take(k).collect()
+        })
+    }
+
+    /// Drops codes whose rounding is not small beside the distances to neighbors: most walks on
+    /// them would be in vain.
+    pub(crate) fn drop_blurred_codes(&mut self) {
+        let Some(codes) = self.space.codes() else { return };
+        let step = self.len().div_ceil(CHECKED_NODES).max(1);
+        let reach = (0..self.len() as u32).step_by(step).filter_map(|node| {
+            let neighbors = self.neighbors(node, 0);
+            let distances = neighbors.map(|neighbor| self.space.between(node, neighbor));
+            middle(distances.collect())
+        });
+        let reach = middle(reach.collect());
+        let is_sharp =
+            reach.is_some_and(|reach| codes.is_sharp_at(codes.in_steps(self.metric(), reach)));
+        if !is_sharp {
+            self.space.drop_codes();
+        }
     }
 
     /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
@@ -285,21 +331,21 @@ impl Graph {
     /// Algorithm 5: descend to level 1 greedily, then a beam on level 0; `scratch.found` are the
     /// `ef` nearest. The entry point is a second start of the beam, so that a beam that is wide
     /// enough reaches every node.
-    pub(crate) fn search_level_0(&self, query: &Query<'_>, ef: usize, scratch: &mut Scratch) {
-        let Some(entry) = self.start(query, scratch) else { return };
+    pub(crate) fn search_level_0(&self, target: &impl Target, ef: usize, scratch: &mut Scratch) {
+        let Some(entry) = self.start(target, scratch) else { return };
         for level in (1..=self.level(entry.node())).rev() {
-            self.search_level(query, level, 1, scratch);
+            self.search_level(target, level, 1, scratch);
         }
         scratch.found.push(entry);
-        self.search_level(query, 0, ef, scratch);
+        self.search_level(target, 0, ef, scratch);
     }
 
     /// Makes the entry point the only start of a search.
-    pub(crate) fn start(&self, query: &Query<'_>, scratch: &mut Scratch) -> Option<Candidate> {
+    pub(crate) fn start(&self, target: &impl Target, scratch: &mut Scratch) -> Option<Candidate> {
         scratch.found.clear();
         let node = self.entry_point?;
         let mut distance = [0.0];
-        self.space.distances(query, &[node], &mut distance);
+        target.distances(&[node], &mut distance);
         scratch.computed += 1;
         let entry = Candidate::new(distance[0], node);
         scratch.found.push(entry);
@@ -309,21 +355,30 @@ impl Graph {
     /// Replaces the starts in `scratch.found` by the `ef` nearest nodes on `level`.
     pub(crate) fn search_level(
         &self,
-        query: &Query<'_>,
+        target: &impl Target,
         level: u8,
         ef: usize,
         scratch: &mut Scratch,
     ) {
-        let (space, len) = (&self.space, self.len());
+        let len = self.len();
         if level == 0 {
-            let layer = Layer { space, links: &self.links, list_of: |node| node as usize, len };
-            layer.search(query, ef, scratch);
+            let layer = Layer { links: &self.links, list_of: |node| node as usize, len };
+            layer.search(target, ef, scratch);
         } else {
             let list_of = |node| self.upper_list(node, level);
-            let layer = Layer { space, links: &self.upper, list_of, len };
-            layer.search(query, ef, scratch);
+            let layer = Layer { links: &self.upper, list_of, len };
+            layer.search(target, ef, scratch);
         }
     }
+}
+
+/// The one in the middle of some distances.
+fn middle(mut distances: Vec<f32>) -> Option<f32> {
+    let place = distances.len() / 2;
+    if distances.is_empty() {
+        return None;
+    }
+    Some(*distances.select_nth_unstable_by(place, f32::total_cmp).1)
 }
 
 /// Whether a search may ask for this.

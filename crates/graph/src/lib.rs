@@ -26,6 +26,7 @@ mod aligned;
 mod blocks;
 mod build;
 mod candidate;
+mod coded;
 mod codes;
 mod error;
 mod exact;

@@ -11,13 +11,42 @@ use crate::space::{Query, Space};
 use crate::visited::Visited;
 
 /// Nodes whose distances are computed together.
-const GROUP: usize = 32;
+pub(crate) const GROUP: usize = 32;
+
+/// What a search looks for: how far nodes are from it.
+pub(crate) trait Target {
+    /// Asks for what [`Self::distances`] reads of a node to be brought into the cache.
+    fn prefetch(&self, node: u32);
+
+    /// The distances of `nodes`.
+    fn distances(&self, nodes: &[u32], out: &mut [f32]);
+}
+
+/// A vector whose distances to the rows of a space are asked for.
+pub(crate) struct ByValues<'a> {
+    pub space: &'a Space,
+    pub query: Query<'a>,
+}
+
+impl Target for ByValues<'_> {
+    #[inline]
+    fn prefetch(&self, node: u32) {
+        self.space.prefetch(node);
+    }
+
+    #[inline]
+    fn distances(&self, nodes: &[u32], out: &mut [f32]) {
+        self.space.distances(&self.query, nodes, out);
+    }
+}
 
 /// Memory that searches reuse; one for each thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     visited: Visited,
     beam: Beam,
+    /// The code of a query.
+    pub(crate) code: Vec<i8>,
     /// Where a search starts, and what it found, nearest first.
     pub(crate) found: Vec<Candidate>,
     /// Distances computed since this scratch was made.
@@ -39,7 +68,6 @@ impl Scratch {
 /// One level of a graph as a search sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Layer<'a, F> {
-    pub space: &'a Space,
     pub links: &'a LinkTable,
     /// The list of a node in `links`.
     pub list_of: F,
@@ -50,8 +78,8 @@ pub(crate) struct Layer<'a, F> {
 impl<F: Fn(u32) -> usize> Layer<'_, F> {
     /// Replaces the starts in `scratch.found` by the `ef` nearest nodes that a walk from them
     /// finds, nearest first.
-    pub(crate) fn search(&self, query: &Query<'_>, ef: usize, scratch: &mut Scratch) {
-        let Scratch { visited, beam, found, computed } = scratch;
+    pub(crate) fn search(&self, target: &impl Target, ef: usize, scratch: &mut Scratch) {
+        let Scratch { visited, beam, found, computed, .. } = scratch;
         visited.restart(self.len);
         beam.restart(ef);
         for start in found.iter() {
@@ -66,9 +94,9 @@ impl<F: Fn(u32) -> usize> Layer<'_, F> {
                 let count = self.unseen(slots, visited, &mut group);
                 let (nodes, distances) = (&group[..count], &mut distances[..count]);
                 for node in nodes {
-                    self.space.prefetch(*node);
+                    target.prefetch(*node);
                 }
-                self.space.distances(query, nodes, distances);
+                target.distances(nodes, distances);
                 *computed += count as u64;
                 for (node, distance) in nodes.iter().zip(distances) {
                     if beam.offer(Candidate::new(*distance, *node)) {

@@ -1,9 +1,11 @@
 //! Rows under a metric: every distance of this crate is computed here.
 //!
 //! Rows are kept as they were given. For the cosine metric the inverse of each norm lies beside
-//! them, so that a distance stays one pass over the row.
+//! them, so that a distance stays one pass over the row. Those of a graph also lie there as
+//! codes, which walks read in their place.
 
 use crate::blocks::Blocks;
+use crate::codes::Codes;
 use crate::kernels::{Kernels, prefetch};
 use crate::vectors::check_values;
 use crate::{Error, Metric, Vectors};
@@ -25,6 +27,8 @@ pub(crate) struct Space {
     rows: Blocks<f32>,
     /// One over the norm of each row; empty unless the metric is cosine.
     inverse_norms: Blocks<f32>,
+    /// The rows rounded to bytes, where that pays.
+    codes: Option<Codes>,
 }
 
 /// A vector whose distances are asked for.
@@ -57,6 +61,7 @@ impl Space {
             kernels,
             rows: Blocks::new(dim, vectors.into_values()),
             inverse_norms: Blocks::new(1, norms.into_iter().collect()),
+            codes: None,
         })
     }
 
@@ -75,13 +80,32 @@ impl Space {
             return Err(Error::DimMismatch { expected: self.dim(), given: vectors.dim() });
         }
         let norms = inverse_norms(self.metric, self.kernels, vectors)?;
+        if let Some(codes) = &mut self.codes {
+            codes.append(vectors, &norms);
+        }
         self.rows.append(vectors.as_flat());
         self.inverse_norms.append(&norms);
         Ok(())
     }
 
+    /// Rounds the rows to codes, and from now on those that are appended.
+    pub(crate) fn encode(&mut self) {
+        self.codes = Codes::of(self);
+    }
+
+    pub(crate) fn codes(&self) -> Option<&Codes> {
+        self.codes.as_ref()
+    }
+
+    pub(crate) fn drop_codes(&mut self) {
+        self.codes = None;
+    }
+
     /// Puts row `order[i]` at place `i`.
     pub(crate) fn permute(&mut self, order: &[u32]) {
+        if let Some(codes) = &mut self.codes {
+            codes.permute(order);
+        }
         self.rows.permute(order);
         if self.inverse_norms.len() > 0 {
             self.inverse_norms.permute(order);
@@ -119,7 +143,8 @@ impl Space {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.bytes() + self.inverse_norms.bytes()
+        let codes = self.codes.as_ref().map_or(0, Codes::bytes);
+        self.rows.bytes() + self.inverse_norms.bytes() + codes
     }
 
     /// Checks a vector from outside and prepares it.

@@ -7,7 +7,7 @@
 use crate::graph::Graph;
 use crate::progress::{Observer, Phase};
 use crate::random::Random;
-use crate::search::Scratch;
+use crate::search::{ByValues, Scratch};
 
 use super::BuildStats;
 
@@ -165,8 +165,9 @@ impl Walk<'_> {
 
     /// A reached node near `node` that has a slot for another link.
     fn anchor(&self, node: u32, scratch: &mut Scratch) -> u32 {
-        let query = self.graph.space.query_of(node);
-        self.graph.search_level_0(&query, ANCHOR_EF, scratch);
+        let space = &self.graph.space;
+        let target = ByValues { space, query: space.query_of(node) };
+        self.graph.search_level_0(&target, ANCHOR_EF, scratch);
         let near = scratch.found.iter().map(|candidate| candidate.node());
         let all = 0..self.graph.len() as u32;
         // A leaf of the tree always has a slot, so the search over all nodes cannot fail.

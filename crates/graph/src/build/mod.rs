@@ -139,6 +139,7 @@ impl Bulk<'_> {
         let mut stats = BuildStats::new(self.strategy);
         let mut groups = duplicates::find(&space);
         stats.duplicates = groups.duplicates.len();
+        space.encode();
         let (candidates, order) = self.candidates(&mut space, &mut groups, &mut stats)?;
         let unique = space.len() - groups.duplicates.len();
         let levels = levels::draw(unique, space.len(), self.params);
@@ -146,6 +147,7 @@ impl Bulk<'_> {
         self.link_levels(&graph, &levels[..unique], candidates, &mut stats)?;
         graph.entry_point = levels::entry_point(&graph, &levels);
         groups.link(&graph);
+        graph.drop_blurred_codes();
         let growth = connect::connect(&graph, &mut stats, self.observer);
         graph.growth = Arc::new(Mutex::new(growth));
         Ok(Build { graph, order, stats })

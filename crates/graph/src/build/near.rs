@@ -15,7 +15,7 @@ use crate::space::Space;
 /// Rows of a tile within a leaf.
 const TILE_ROWS: usize = 128;
 
-/// Rows, and their codes if there are any.
+/// Rows, and their codes if the processor gains by tiles of them.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub space: &'a Space,
@@ -39,6 +39,12 @@ pub(super) struct NearWork {
     panel: Panel,
     tile: Tile,
     lists: Nearest,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn of(space: &'a Space) -> Self {
+        Self { space, codes: space.codes().filter(|_| space.kernels().multiplies_bytes()) }
+    }
 }
 
 impl<'a> Leaders<'a> {

@@ -14,7 +14,6 @@ use super::candidates::{Candidates, Lists};
 use super::link::Members;
 use super::near::{Leaders, NearWork, Rows};
 use crate::Error;
-use crate::codes::Codes;
 use crate::params::BuildParams;
 use crate::progress::{Observer, Phase, check_canceled};
 use crate::random::{Random, hash};
@@ -60,14 +59,12 @@ struct Cell {
 #[derive(Debug)]
 pub(super) struct Partition {
     leaves: Vec<Cell>,
-    codes: Option<Codes>,
     computed: Computed,
 }
 
 /// The constant part of the recursion.
 struct Splitter<'a> {
-    space: &'a Space,
-    codes: Option<&'a Codes>,
+    rows: Rows<'a>,
     observer: &'a dyn Observer,
 }
 
@@ -81,11 +78,10 @@ impl Partition {
     ) -> Result<Self, Error> {
         let root = Cell { home_count: rows.len(), rows };
         let seed = hash(params.seed, PURPOSE);
-        let codes = Codes::of(space);
         observer.progress(Phase::Partition, 0, root.rows.len());
-        let splitter = Splitter { space, codes: codes.as_ref(), observer };
+        let splitter = Splitter { rows: Rows::of(space), observer };
         let (leaves, computed) = splitter.split(root, 0, seed)?;
-        Ok(Self { leaves, codes, computed })
+        Ok(Self { leaves, computed })
     }
 
     /// Distances computed to find the leaves.
@@ -109,9 +105,6 @@ impl Partition {
         let mut places = vec![0; space.len()];
         for (place, row) in (0..).zip(order) {
             places[*row as usize] = place;
-        }
-        if let Some(codes) = &mut self.codes {
-            codes.permute(order);
         }
         let leaves = self.leaves.par_iter_mut().flat_map(|leaf| leaf.rows.par_iter_mut());
         leaves.for_each(|row| *row = places[*row as usize]);
@@ -148,8 +141,7 @@ impl Partition {
             || NearWork::new(space),
             |work, (leaf, slots)| {
                 check_canceled(observer)?;
-                let rows = Rows { space, codes: self.codes.as_ref() };
-                let computed = work.within(rows, &leaf.rows, KEEP, |row, near| {
+                let computed = work.within(Rows::of(space), &leaf.rows, KEEP, |row, near| {
                     for (slot, near) in slots[row * KEEP..].iter_mut().zip(near) {
                         *slot = leaf.rows[near.node() as usize];
                     }
@@ -186,10 +178,6 @@ impl Partition {
 }
 
 impl Splitter<'_> {
-    fn rows(&self) -> Rows<'_> {
-        Rows { space: self.space, codes: self.codes }
-    }
-
     /// Splits a cell into leaves, and counts the distances that it took.
     fn split(&self, cell: Cell, depth: usize, seed: u64) -> Result<(Vec<Cell>, Computed), Error> {
         check_canceled(self.observer)?;
@@ -253,13 +241,13 @@ impl Splitter<'_> {
         fan_out: usize,
         depth: usize,
     ) -> (Vec<u32>, Computed) {
-        let leaders = Leaders::new(self.rows(), leaders);
+        let leaders = Leaders::new(self.rows, leaders);
         let mut joined = vec![0; cell.rows.len() * fan_out];
         let stripes = cell.rows.par_chunks(STRIPE_ROWS);
         let (finished, total) = (AtomicUsize::new(0), stripes.len());
         let stripes = stripes.zip(joined.par_chunks_mut(STRIPE_ROWS * fan_out));
         let computed = stripes.map_init(
-            || NearWork::new(self.space),
+            || NearWork::new(self.rows.space),
             |work, (rows, joined)| {
                 let computed = work.among(&leaders, rows, fan_out, |row, near| {
                     for (leader, near) in joined[row * fan_out..].iter_mut().zip(near) {

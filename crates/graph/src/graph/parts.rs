@@ -4,7 +4,7 @@ use super::{Graph, GraphParts, Tower};
 use crate::limits::{MAX_LEVEL, MAX_M, MAX_ROWS};
 use crate::params::BuildParams;
 use crate::space::Space;
-use crate::{Error, Metric, Vectors};
+use crate::{Error, Metric, Vectors, Workers};
 
 impl Graph {
     /// The graph as plain arrays, without the rows.
@@ -49,6 +49,8 @@ impl Graph {
             };
             table.set(list, links.iter().copied());
         }
+        Workers::new(0)?.run(|| graph.space.encode());
+        graph.drop_blurred_codes();
         Ok(graph)
     }
 }

@@ -151,7 +151,6 @@ impl Kernels {
     /// The inner products of `query` with the rows of bytes named by `nodes`, exact. No byte is
     /// -128, and `out` is as long as `nodes`.
     #[inline]
-    #[allow(dead_code, reason = "for walks on codes")]
     pub(crate) fn dot_bytes_many(
         self,
         query: &[i8],

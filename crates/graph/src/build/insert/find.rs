@@ -16,7 +16,7 @@ use crate::panel::{Panel, Tile, centre};
 use crate::params::BuildParams;
 use crate::random::Random;
 use crate::scan;
-use crate::search::Scratch;
+use crate::search::{ByValues, Scratch};
 
 /// Nearest rows that become candidates when they are found by tiles.
 const KEEP: usize = 48;
@@ -162,15 +162,16 @@ impl<'a> Finder<'a> {
     fn choose(&self, node: u32, near: &[u32], work: &mut FinderWork, chosen: &mut Vec<Chosen>) {
         let (graph, own_level) = (self.graph, self.graph.level(node));
         let FinderWork { scratch, work } = work;
-        let query = graph.space.query_of(node);
+        // Not on codes: the walk leaves the rows in the cache that measuring and pruning read next.
+        let target = ByValues { space: &graph.space, query: graph.space.query_of(node) };
         scratch.found.clear();
         let is_searched = !self.by_tiles || own_level > 0;
-        let entry = if is_searched { graph.start(&query, scratch) } else { None };
+        let entry = if is_searched { graph.start(&target, scratch) } else { None };
         let top = entry.map_or(0, |entry| graph.level(entry.node()));
         for level in (1..=top.max(own_level)).rev() {
             let ef = if level > own_level { 1 } else { self.ef };
             if level <= top {
-                graph.search_level(&query, level, ef, scratch);
+                graph.search_level(&target, level, ef, scratch);
             }
             if level <= own_level {
                 let others = self.high.iter().filter(|(_, reached)| *reached >= level);
@@ -186,7 +187,7 @@ impl<'a> Finder<'a> {
         if self.by_tiles {
             scratch.found.clear();
         } else {
-            graph.search_level(&query, 0, self.ef, scratch);
+            graph.search_level(&target, 0, self.ef, scratch);
         }
         if self.nodes.len() > 1 {
             self.add_random(node, &scratch.found, &mut work.nodes);

@@ -32,7 +32,8 @@ pub(super) fn build(
     params: &BuildParams,
     (workers, observer): (&Workers, &dyn Observer),
 ) -> Result<Build, Error> {
-    let space = Space::new(metric, vectors)?;
+    let mut space = Space::new(metric, vectors)?;
+    workers.run(|| space.encode());
     let rows = space.len();
     let mut stats = BuildStats::new(Strategy::Insert { chunk });
     let levels: Vec<u8> = (0..rows as u32).map(|node| params.level(node)).collect();
@@ -44,6 +45,7 @@ pub(super) fn build(
             Chunk { params, observer }.link(&mut graph, &mut growth, last, &mut stats)?;
             observer.progress(Phase::Insert, last, rows);
         }
+        graph.drop_blurred_codes();
         graph.growth = Arc::new(Mutex::new(growth));
         Ok(Build { graph, order: (0..rows as u32).collect(), stats })
     })

@@ -1,0 +1,294 @@
+//! A walk on codes, and the exact answer that comes of it.
+//!
+//! The walk reads one byte a value in place of four. What it found is then measured unrounded,
+//! nearest first, until an error bound says that nothing further can be among the nearest: a code
+//! lies no farther from its row than the largest rounding of any row, so a distance of codes is
+//! off by at most that and the rounding of the query. Where rounding is not small beside the
+//! distances of the beam, the walk may have gone astray, and the caller walks on values.
+
+use crate::candidate::Candidate;
+use crate::codes::Codes;
+use crate::search::{GROUP, Target};
+use crate::space::{Query, Space};
+
+/// The least that is measured together, so that rows arrive from memory together.
+const MEASURED_ROWS: usize = 16;
+
+/// A vector in the range of the codes, whose distances to codes are asked for; they come in
+/// squared steps.
+pub(crate) struct ByCodes<'a> {
+    space: &'a Space,
+    codes: &'a Codes,
+    query: Query<'a>,
+    code: &'a [i8],
+    /// The squared length of the code.
+    square: u32,
+    /// The most that a distance of codes may differ from that of their vectors, in steps.
+    slack: f32,
+}
+
+impl<'a> ByCodes<'a> {
+    /// A query, whose code is written to `code`; nothing when there are no codes, or when it is
+    /// out of their range.
+    pub(crate) fn of_query(
+        space: &'a Space,
+        query: Query<'a>,
+        code: &'a mut Vec<i8>,
+    ) -> Option<Self> {
+        let codes = space.codes()?;
+        let encoded = codes.encode(query.vector(), query.scale(), code);
+        let (square, slack) = (encoded.norm.square(), encoded.error.sqrt() + codes.max_error());
+        let target = Self { space, codes, query, code, square, slack };
+        (!encoded.norm.is_clamped()).then_some(target)
+    }
+
+    /// Whether rounding is so large beside the distances of what a walk found that the walk may
+    /// have missed the way.
+    pub(crate) fn is_blurred(&self, found: &[Candidate]) -> bool {
+        found.last().is_some_and(|last| !self.codes.is_sharp_at(last.distance()))
+    }
+
+    /// The `k` nearest of what a walk found, nearest first, with their exact distances.
+    pub(crate) fn nearest(
+        &self,
+        found: impl Iterator<Item = Candidate>,
+        k: usize,
+        computed: &mut u64,
+    ) -> Vec<Candidate> {
+        let mut found = found.peekable();
+        let mut near: Vec<Candidate> = Vec::with_capacity(k + MEASURED_ROWS);
+        let mut nodes = Vec::with_capacity(k.max(MEASURED_ROWS));
+        let mut distances = Vec::with_capacity(k.max(MEASURED_ROWS));
+        while let Some(next) = found.peek() {
+            if near.len() >= k && self.is_beyond(*next, near[k - 1]) {
+                break;
+            }
+            nodes.clear();
+            let rows = if near.is_empty() { k } else { k / 4 };
+            nodes.extend(found.by_ref().take(rows.max(MEASURED_ROWS)).map(Candidate::node));
+            distances.resize(nodes.len(), 0.0);
+            for node in &nodes {
+                self.space.prefetch(*node);
+            }
+            self.space.distances(&self.query, &nodes, &mut distances);
+            *computed += nodes.len() as u64;
+            let pairs = nodes.iter().zip(&distances);
+            near.extend(pairs.map(|(node, distance)| Candidate::new(*distance, *node)));
+            near.sort_unstable();
+        }
+        near.truncate(k);
+        near
+    }
+
+    /// Whether a candidate at this distance of codes, and all that follow, are certain to lie
+    /// behind one that was measured.
+    fn is_beyond(&self, coded: Candidate, measured: Candidate) -> bool {
+        let measured = self.codes.in_steps(self.space.metric(), measured.distance());
+        let least = coded.distance().sqrt() - self.slack;
+        least > 0.0 && least * least > measured
+    }
+
+    #[cold]
+    fn distance_by_values(&self, node: u32) -> f32 {
+        let mut distance = [0.0];
+        self.space.distances(&self.query, &[node], &mut distance);
+        self.codes.in_steps(self.space.metric(), distance[0])
+    }
+}
+
+impl Target for ByCodes<'_> {
+    #[inline]
+    fn prefetch(&self, node: u32) {
+        self.codes.prefetch(node);
+    }
+
+    #[inline]
+    fn distances(&self, nodes: &[u32], out: &mut [f32]) {
+        let mut products = [0; GROUP];
+        for (nodes, out) in nodes.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
+            let products = &mut products[..nodes.len()];
+            self.codes.products(self.code, nodes, products);
+            for ((node, product), out) in nodes.iter().zip(products).zip(out) {
+                let norm = self.codes.norm(*node);
+                if norm.is_clamped() {
+                    *out = self.distance_by_values(*node);
+                    continue;
+                }
+                // The sum of squares may need all bits of the word, and is never negative.
+                let twice = product.cast_unsigned().wrapping_mul(2);
+                *out = (self.square + norm.square()).wrapping_sub(twice) as f32;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loomdb_testkit::generate;
+
+    use super::ByCodes;
+    use crate::search::ByValues;
+    use crate::{BuildParams, Graph, Metric, Neighbor, Scratch, Vectors, Workers, build};
+
+    const DIM: usize = 40;
+    const K: usize = 10;
+
+    fn vectors(values: &[f32]) -> Vectors {
+        Vectors::from_flat(DIM, values).unwrap()
+    }
+
+    fn workers() -> Workers {
+        Workers::new(2).unwrap()
+    }
+
+    fn graph_of(metric: Metric, values: &[f32]) -> Graph {
+        let params = BuildParams::default();
+        build(vectors(values), metric, &params, &workers(), &()).unwrap().graph
+    }
+
+    fn with(graph: &Graph, values: &[f32]) -> Graph {
+        graph.insert(&vectors(values), &BuildParams::default(), &workers(), &()).unwrap().0
+    }
+
+    fn nodes(found: &[Neighbor]) -> Vec<u32> {
+        found.iter().map(|found| found.node).collect()
+    }
+
+    /// What a walk on values finds.
+    fn found_by_values(graph: &Graph, query: &[f32], ef: usize) -> Vec<u32> {
+        let mut scratch = Scratch::new();
+        let query = graph.space.query(query).unwrap();
+        graph.search_level_0(&ByValues { space: &graph.space, query }, ef, &mut scratch);
+        scratch.found.iter().take(K).map(|found| found.node()).collect()
+    }
+
+    fn share(found: &[u32], exact: &[u32]) -> usize {
+        found.iter().filter(|node| exact.contains(node)).count()
+    }
+
+    #[test]
+    fn codes_answer_as_well_as_values_and_with_exact_distances() {
+        for (seed, metric) in [(1, Metric::L2), (2, Metric::Cosine)] {
+            let graph = graph_of(metric, &generate::mixture(seed, 4_000, DIM));
+            assert!(graph.space.codes().is_some(), "{metric}");
+            let (flat, mut scratch) = (graph.flat(), Scratch::new());
+            let (mut by_codes, mut by_values) = (0, 0);
+            for query in generate::mixture(seed, 4_100, DIM)[4_000 * DIM..].chunks(DIM) {
+                let found = graph.search(query, K, 24, &mut scratch).unwrap();
+                let exact = flat.search(query, K).unwrap();
+                for found in &found {
+                    let alone = flat.search_among(query, 1, &[found.node]).unwrap();
+                    assert_eq!(found.distance.to_bits(), alone[0].distance.to_bits());
+                }
+                assert!(found.is_sorted_by(|left, right| left.distance <= right.distance));
+                by_codes += share(&nodes(&found), &nodes(&exact));
+                by_values += share(&found_by_values(&graph, query, 24), &nodes(&exact));
+            }
+            let worst = by_values - by_values / 100;
+            assert!(by_codes >= worst, "{metric}: {by_codes} against {by_values}");
+        }
+    }
+
+    /// The bound stops no search too early: a beam that holds every node answers exactly.
+    #[test]
+    fn a_beam_of_all_nodes_is_exact() {
+        for metric in [Metric::L2, Metric::Cosine] {
+            for values in [generate::uniform(3, 900, DIM), generate::mixture(4, 900, DIM)] {
+                let graph = graph_of(metric, &values[..800 * DIM]);
+                assert!(graph.space.codes().is_some(), "{metric}");
+                for query in values[800 * DIM..].chunks(DIM) {
+                    let found = graph.search(query, K, 800, &mut Scratch::new()).unwrap();
+                    assert_eq!(found, graph.flat().search(query, K).unwrap(), "{metric}");
+                }
+            }
+        }
+    }
+
+    /// One step for both sets is far wider than either of them.
+    #[test]
+    fn codes_of_far_sets_are_dropped() {
+        let graph = graph_of(Metric::L2, &generate::two_far_sets(5, 2_000, DIM));
+        assert!(graph.space.codes().is_none());
+    }
+
+    /// What all rows share lies in the centre, so that small differences keep their digits.
+    #[test]
+    fn a_large_offset_costs_no_digits() {
+        let mut values = generate::uniform(6, 1_600, DIM);
+        values.iter_mut().for_each(|value| *value = 1_000.0 + *value * 0.01);
+        let graph = graph_of(Metric::L2, &values[..1_500 * DIM]);
+        assert!(graph.space.codes().is_some());
+        let mut right = 0;
+        for query in values[1_500 * DIM..].chunks(DIM) {
+            let found = graph.search(query, K, 128, &mut Scratch::new()).unwrap();
+            right += share(&nodes(&found), &nodes(&graph.flat().search(query, K).unwrap()));
+        }
+        assert!(right >= 980, "{right} of 1,000");
+    }
+
+    /// A cluster that is smaller than a step comes into a graph whose codes are sharp elsewhere:
+    /// its codes are all alike, and searches in it walk on values.
+    #[test]
+    fn a_cluster_within_a_step_is_searched_by_values() {
+        let graph = graph_of(Metric::L2, &generate::uniform(7, 2_000, DIM));
+        let mut cluster = generate::uniform(8, 500, DIM);
+        cluster.iter_mut().for_each(|value| *value = 0.1 + *value * 1.0e-4);
+        let graph = with(&graph, &cluster[..400 * DIM]);
+        assert!(graph.space.codes().is_some());
+        let mut right = 0;
+        for query in cluster[400 * DIM..].chunks(DIM) {
+            let found = graph.search(query, K, 64, &mut Scratch::new()).unwrap();
+            assert_eq!(nodes(&found), found_by_values(&graph, query, 64));
+            right += share(&nodes(&found), &nodes(&graph.flat().search(query, K).unwrap()));
+        }
+        assert!(right >= 950, "{right} of 1,000");
+    }
+
+    /// Rows and queries with a value far outside of the range that the codes were made for.
+    #[test]
+    fn rows_out_of_range_are_found() {
+        for chunk in [1, 50] {
+            let mut graph = graph_of(Metric::L2, &generate::uniform(9, 1_500, DIM));
+            let mut far = generate::uniform(10, 100, DIM);
+            far.chunks_mut(DIM).for_each(|row| row[0] += 3.0);
+            for rows in far.chunks(chunk * DIM) {
+                graph = with(&graph, rows);
+            }
+            let codes = graph.space.codes().unwrap();
+            assert!((1_500..1_600).all(|node| codes.norm(node).is_clamped()));
+            for (row, query) in far.chunks(DIM).enumerate() {
+                let found = graph.search(query, 1, 32, &mut Scratch::new()).unwrap();
+                assert_eq!((found[0].node, found[0].distance), (1_500 + row as u32, 0.0));
+            }
+            let query = graph.vector(700).to_vec();
+            let found = graph.search(&query, 1, 32, &mut Scratch::new()).unwrap();
+            assert_eq!((found[0].node, found[0].distance), (700, 0.0));
+        }
+    }
+
+    /// The code of a clamped row is worthless, so its distance comes from its values.
+    #[test]
+    fn a_row_out_of_range_has_the_distance_of_its_values() {
+        let graph = graph_of(Metric::L2, &generate::uniform(11, 1_500, DIM));
+        let graph = with(&graph, &[2.5; DIM]);
+        let (codes, mut code) = (graph.space.codes().unwrap(), Vec::new());
+        let query = graph.space.query_of(3);
+        let target = ByCodes::of_query(&graph.space, query, &mut code).unwrap();
+        let mut distance = [0.0];
+        crate::search::Target::distances(&target, &[1_500], &mut distance);
+        let exact = codes.in_steps(Metric::L2, graph.space.between(3, 1_500));
+        assert!((distance[0] - exact).abs() <= exact * 1.0e-5);
+    }
+
+    #[test]
+    fn duplicates_are_all_found() {
+        let mut values = generate::uniform(12, 1_200, DIM);
+        let row = values[..DIM].to_vec();
+        for copy in 1..40 {
+            values[copy * 25 * DIM..][..DIM].copy_from_slice(&row);
+        }
+        let graph = graph_of(Metric::L2, &values);
+        let found = graph.search(&row, 40, 64, &mut Scratch::new()).unwrap();
+        assert!(found.iter().all(|found| found.distance == 0.0), "{found:?}");
+    }
+}
