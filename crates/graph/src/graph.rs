@@ -278,7 +278,7 @@ impl Graph {
         Flat::of(self.space.clone())
     }
 
-    /// Bytes of the rows and of the links.
+    /// Bytes of the rows, of their codes and of the links.
     pub fn bytes(&self) -> usize {
         self.space.bytes() + self.link_bytes()
     }
