@@ -3,8 +3,8 @@
 //!
 //! Walks read a quarter of the memory, and where the processor multiplies bytes (AVX-512 VNNI,
 //! AVX2) a partition is found with a third of the arithmetic of `f32`. What is found by codes is
-//! measured again, unrounded, before it becomes a link or an answer. Codes are only trusted where their
-//! rounding is small beside the distances that they found ([`Codes::is_sharp_at`]).
+//! measured again, unrounded, before it becomes a link or an answer. Codes are only trusted where
+//! their rounding is small beside the distances that they found ([`Codes::is_sharp_at`]).
 
 use std::sync::Arc;
 
