@@ -39,6 +39,9 @@ impl Pages {
     }
 }
 
+/// The vector length, the metric, and the fields with their types.
+type Shape = (Option<usize>, &'static str, Vec<(String, &'static str)>);
+
 #[pyclass(frozen, module = "loomdb._native")]
 pub struct Collection(Handle<loomdb::Collection>);
 
@@ -279,6 +282,12 @@ impl Collection {
             Some(filter) => detached(py, || collection.count_matching(&filter)),
             None => Ok(collection.count()),
         }
+    }
+
+    fn schema(&self) -> PyResult<Shape> {
+        let snapshot = self.0.get()?.snapshot();
+        let fields = snapshot.fields().map(|(name, kind)| (name.to_owned(), kind.name()));
+        Ok((snapshot.dim(), snapshot.metric().name(), fields.collect()))
     }
 
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use loomdb::Ids;
 use loomdb::index::{Hit, IndexParams};
 use loomdb::storage::{Existing, SaveOptions};
 use loomdb_graph::Metric;
@@ -19,6 +20,9 @@ type Neighbors<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<f32>>);
 #[pyclass(frozen, module = "loomdb._native")]
 pub struct Index {
     handle: Handle<loomdb::index::Index>,
+    /// The numbers that rows had when they were saved: a file has them in the order of the graph.
+    /// Rows behind these have their own.
+    numbers: Vec<u64>,
     dim: usize,
     metric: Metric,
 }
@@ -42,7 +46,7 @@ impl Index {
         let index = watched(py, progress.as_ref(), &watch, || {
             loomdb::index::Index::build(vectors, metric, params, &watch)
         })?;
-        Ok(Self { handle: Handle::new(index, Life::new()), dim, metric })
+        Ok(Self { handle: Handle::new(index, Life::new()), numbers: Vec::new(), dim, metric })
     }
 
     #[staticmethod]
@@ -52,14 +56,19 @@ impl Index {
         let opened = detached(py, || loomdb::index::Index::open(&path, params))?;
         let info = opened.index.info();
         let metric = info.metric.parse::<Metric>().map_err(raise_graph)?;
-        Ok(Self { handle: Handle::new(opened.index, Life::new()), dim: info.dim, metric })
+        let numbers = numbers_of(opened.ids)?;
+        let handle = Handle::new(opened.index, Life::new());
+        Ok(Self { handle, numbers, dim: info.dim, metric })
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf, replace: bool) -> PyResult<()> {
         let index = self.handle.get()?;
         let existing = if replace { Existing::Replace } else { Existing::Refuse };
         detached(py, || {
-            index.save(&path, None, &SaveOptions { existing, ..SaveOptions::default() })
+            let behind = self.numbers.len()..index.len();
+            let numbers = self.numbers.iter().copied().chain(behind.map(|row| row as u64));
+            let ids = Ids::Integer(numbers.collect());
+            index.save(&path, Some(&ids), &SaveOptions { existing, ..SaveOptions::default() })
         })
     }
 
@@ -86,7 +95,7 @@ impl Index {
                 index.search_many(&queries, k, ef_search)
             }
         })?;
-        arrays(py, &found)
+        arrays(py, &found, &self.numbers)
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
@@ -118,14 +127,27 @@ impl Index {
     }
 }
 
+/// The numbers of the rows of a file, which every saved index has as ids.
+fn numbers_of(ids: Ids) -> PyResult<Vec<u64>> {
+    match ids {
+        Ids::Integer(ids) if ids.iter().all(|id| *id < ids.len() as u64) => Ok(ids),
+        _ => {
+            let message = "the rows have ids of their own, so this is no index but a database; \
+                           open it with loomdb.open";
+            Err(exception("InvalidInputError", message))
+        }
+    }
+}
+
 /// Every query has as many neighbors as every other: `k`, or all rows when there are fewer.
-fn arrays<'py>(py: Python<'py>, found: &[Vec<Hit>]) -> PyResult<Neighbors<'py>> {
+fn arrays<'py>(py: Python<'py>, found: &[Vec<Hit>], numbers: &[u64]) -> PyResult<Neighbors<'py>> {
     let k = found.first().map_or(0, Vec::len);
     if found.iter().any(|hits| hits.len() != k) {
         return Err(exception("InternalError", "queries have different numbers of neighbors"));
     }
     let hits = || found.iter().flatten();
-    let points: Vec<i64> = hits().map(|hit| hit.point as i64).collect();
+    let number = |hit: &Hit| numbers.get(hit.point).map_or(hit.point as i64, |row| *row as i64);
+    let points: Vec<i64> = hits().map(number).collect();
     let distances: Vec<f32> = hits().map(|hit| hit.distance).collect();
     let shape = [found.len(), k];
     let points = PyArray1::from_vec(py, points).reshape(shape)?;

@@ -72,8 +72,28 @@ def test_a_saved_index_is_the_same(index: loomdb.Index, tmp_path: pathlib.Path) 
     assert (len(loaded), loaded.dim, loaded.metric) == (6000, 32, "l2")
     before, after = index.search(QUERIES), loaded.search(QUERIES)
     assert np.array_equal(before.distances, after.distances)
+    assert np.array_equal(before.ids, after.ids)
     with pytest.raises(loomdb.MissingFileError):
         loomdb.Index.load(tmp_path / "none")
+
+
+def test_rows_keep_their_numbers_when_they_are_saved_again(tmp_path: pathlib.Path) -> None:
+    index = loomdb.Index.build(ROWS[:4000], metric="l2")
+    index.save(tmp_path / "first")
+    index = loomdb.Index.load(tmp_path / "first")
+    assert index.add(ROWS[4000:4100]) == range(4000, 4100)
+    index.save(tmp_path / "second")
+    index = loomdb.Index.load(tmp_path / "second")
+    found = index.search(ROWS[:4100], k=1, exact=True)
+    assert np.array_equal(found.ids[:, 0], np.arange(4100))
+
+
+def test_a_database_is_no_index(tmp_path: pathlib.Path) -> None:
+    with loomdb.open(tmp_path / "db") as db:
+        db.collection("default").add(["a"], [[0.0, 1.0]])
+        db.commit()
+    with pytest.raises(loomdb.InvalidInputError, match="open it with loomdb.open"):
+        loomdb.Index.load(tmp_path / "db")
 
 
 def test_wrong_arguments_are_explained() -> None:

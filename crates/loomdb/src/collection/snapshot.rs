@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use loomdb_graph::Metric;
 use loomdb_graph::Vectors;
 use serde::Serialize;
 
@@ -116,6 +117,21 @@ impl Snapshot {
         self.len() == 0
     }
 
+    /// The vector length, once it is known.
+    pub fn dim(&self) -> Option<usize> {
+        self.state.dim
+    }
+
+    /// How distances are measured.
+    pub fn metric(&self) -> Metric {
+        self.state.metric
+    }
+
+    /// The metadata fields with their types, in the order in which they came up.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, FieldType)> {
+        self.state.fields.iter()
+    }
+
     /// The number of points that match a filter.
     ///
     /// # Errors
@@ -191,11 +207,6 @@ impl Snapshot {
     /// The nearest points to a query; see [`Search`].
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
         Search::new(Cow::Borrowed(self), query)
-    }
-
-    /// The vector length, once it is known.
-    pub(crate) fn dim(&self) -> Option<usize> {
-        self.state.dim
     }
 
     /// The rows that are points, in ascending order.

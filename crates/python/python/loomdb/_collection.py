@@ -49,6 +49,28 @@ class Collection:
         """The name that it has now."""
         return self._native.name()
 
+    @property
+    def dim(self) -> int | None:
+        """The vector length; `None` before the first vectors if it was not given."""
+        return self._native.schema()[0]
+
+    @property
+    def metric(self) -> str:
+        """How distances are measured: `"cosine"`, `"l2"` or `"ip"`."""
+        return self._native.schema()[1]
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The metadata fields and their types, in the order in which they came up.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a"], [[0.0, 1.0]], [{"lang": "en", "year": 2023}])
+        >>> docs.fields
+        {'lang': 'text', 'year': 'integer'}
+        """
+        return dict(self._native.schema()[2])
+
     def add(
         self,
         ids: Any = None,
