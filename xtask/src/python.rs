@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::step::Steps;
+
 /// Test modules of the harness, by whether this machine can run them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TestModules {
@@ -50,6 +52,34 @@ pub fn base_python() -> &'static str {
     let mut probe = Command::new("python3.11");
     probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     if probe.status().is_ok_and(|status| status.success()) { "python3.11" } else { "python3" }
+}
+
+/// The Python of an environment in the target directory, with the packages that a file names.
+/// It is made when it is missing.
+///
+/// # Errors
+/// The first step that fails, by name.
+pub fn prepared(
+    steps: &mut Steps,
+    root: &Path,
+    (name, requirements): (&str, &Path),
+) -> Result<PathBuf> {
+    let environment = target_directory(root)?.join(name);
+    let python = environment.join("bin/python");
+    if !python.is_file() {
+        let mut command = Command::new(base_python());
+        steps.command("environment", command.args(["-m", "venv"]).arg(&environment))?;
+    }
+    let mut install = pip_install(&python);
+    steps.command("packages", install.arg("--requirement").arg(requirements))?;
+    Ok(python)
+}
+
+/// `pip install` in the environment of a Python.
+pub fn pip_install(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    command
 }
 
 /// `python` in the directory of the harness.
