@@ -4,6 +4,8 @@
 //! how long it took, and the first failure stops the command with the name of its step.
 
 mod bench;
+mod docs;
+mod integrations;
 mod python;
 mod step;
 mod test;
@@ -36,6 +38,8 @@ enum Command {
     Wheel,
     /// Checks the rules of this repository that no compiler knows
     Tidy,
+    /// Builds the documentation as a site, in target/site
+    Docs,
     /// Measures; without a subcommand, holds what a few builds count against baselines
     Bench(bench::Arguments),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test | Command::Ci => test::run(&root),
         Command::Wheel => wheel::run_alone(&root),
         Command::Tidy => tidy::run(&root),
+        Command::Docs => docs::run(&root),
         Command::Bench(arguments) => bench::run(&root, arguments),
     };
     match outcome {

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::step::Steps;
-use crate::{python, tidy, wheel};
+use crate::{docs, integrations, python, tidy, wheel};
 
 /// Runs every check and prints one summary line at the end.
 ///
@@ -23,7 +23,9 @@ pub fn run(root: &Path) -> Result<()> {
     steps.tests("tests", &mut cargo(root, "test --workspace --profile checked"))?;
     steps.command("documentation", &mut documentation(root))?;
     python_tests(&mut steps, root)?;
-    wheel::run(&mut steps, root)?;
+    let wheel = wheel::run(&mut steps, root)?;
+    integrations::run(&mut steps, root, &wheel)?;
+    docs::build(&mut steps, root)?;
     println!("{}", steps.summary("test"));
     Ok(())
 }
