@@ -40,6 +40,8 @@ def test_wrong_names_of_others_are_told() -> None:
         loomdb.open(":memory:", readonly=True)
     with pytest.raises(TypeError, match="'space'; use 'metric'"):
         loomdb.open(":memory:").collection("docs", space="l2")
+    with pytest.raises(TypeError, match=r"'m'; use loomdb.open\(path, m=...\)"):
+        loomdb.open(":memory:").collection("docs", m=32)
     with pytest.raises(TypeError, match="has no argument 'zzz'; it has ids, filter"):
         docs.delete([1], zzz=1)  # type: ignore[call-overload]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from . import _html, _inputs, _keywords, _progress, _values
@@ -265,6 +265,39 @@ class Collection:
             ids = [ids]
         return self._native.delete(_inputs.ids(ids))
 
+    @overload
+    def search(
+        self,
+        query: Sequence[float],
+        k: int | None = 10,
+        filter: Filter | None = None,
+        *,
+        ef_search: int = 64,
+        exact: bool = False,
+        max_distance: float | None = None,
+    ) -> Hits: ...
+    @overload
+    def search(
+        self,
+        query: Sequence[Sequence[float]],
+        k: int | None = 10,
+        filter: Filter | None = None,
+        *,
+        ef_search: int = 64,
+        exact: bool = False,
+        max_distance: float | None = None,
+    ) -> ManyHits: ...
+    @overload
+    def search(
+        self,
+        query: ArrayLike,
+        k: int | None = 10,
+        filter: Filter | None = None,
+        *,
+        ef_search: int = 64,
+        exact: bool = False,
+        max_distance: float | None = None,
+    ) -> Any: ...
     def search(
         self,
         query: ArrayLike,

@@ -94,6 +94,10 @@ class Database:
         >>> loomdb.open(":memory:").collection("docs", dim=3, metric="l2")
         Collection('docs', points=0, dim=3, metric='l2', fields=[])
         """
+        for name_of_all in ("m", "ef_construction", "threads"):
+            if name_of_all in unknown:
+                use = f"loomdb.open(path, {name_of_all}=...)"
+                raise TypeError(f"collection() has no argument {name_of_all!r}; use {use}")
         if unknown:
             _keywords.refuse("collection", unknown, ("name", "dim", "metric"))
         return Collection(self._native.collection(name, dim, metric))
