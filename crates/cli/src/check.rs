@@ -114,13 +114,16 @@ impl Report {
                     count(lost as u64)
                 ),
             };
-            let recall = one.recall.map_or_else(String::new, |sample| {
-                format!(
-                    ", recall@{} {:.4} in {} searches at ef_search {}",
-                    sample.k, sample.recall, sample.queries, sample.ef_search
-                )
-            });
-            table.row([one.name.clone(), format!("{}, {reach}{recall}", points(one.points))]);
+            table.row([one.name.clone(), format!("{}, {reach}", points(one.points))]);
+            if let Some(sample) = one.recall {
+                let (queries, beam) =
+                    (count(sample.queries as u64), count(sample.ef_search as u64));
+                let how = format!("in {queries} searches at ef_search {beam}");
+                table.row([
+                    String::new(),
+                    format!("recall@{} {:.4} {how}", sample.k, sample.recall),
+                ]);
+            }
         }
         table
     }

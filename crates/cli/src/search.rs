@@ -307,20 +307,20 @@ impl Report {
 fn describe(explanation: &Explanation) -> String {
     let Explanation { strategy, matches, selectivity, beams, distance_computations, .. } =
         explanation;
+    let widths: Vec<String> = beams.iter().map(|beam| count(*beam as u64)).collect();
+    let widths = widths.join(", then ");
     let how = match strategy {
-        SearchStrategy::Walk => "walked through the graph",
-        SearchStrategy::WideWalk => "walked through the graph with a wider beam",
-        SearchStrategy::Scan => "looked at every match",
-    };
-    let beams = match beams.as_slice() {
-        [] => String::new(),
-        beams => {
-            let widths: Vec<String> = beams.iter().map(|beam| count(*beam as u64)).collect();
-            format!(", beam {}", widths.join(" then "))
+        SearchStrategy::Walk => format!("walked through the graph with a beam of {widths}"),
+        SearchStrategy::WideWalk => {
+            format!("walked through the graph with a wide beam of {widths}")
+        }
+        SearchStrategy::Scan if beams.is_empty() => "looked at every match".to_owned(),
+        SearchStrategy::Scan => {
+            format!("found too few with a beam of {widths}, and looked at every match")
         }
     };
     format!(
-        "{how}{beams}: {} match ({:.1} %), {} distances computed",
+        "{how}: {} match ({:.1} %), {} distances computed",
         points(*matches),
         selectivity * 100.0,
         count(*distance_computations)
