@@ -6,6 +6,7 @@
 mod bench;
 mod docs;
 mod integrations;
+mod prove;
 mod python;
 mod step;
 mod test;
@@ -40,6 +41,12 @@ enum Command {
     Tidy,
     /// Builds the documentation as a site, in target/site
     Docs,
+    /// Takes away the power, kills processes and makes calls fail, at every place
+    Crash(prove::Arguments),
+    /// Changes, cuts, swaps and removes files, and repairs what is damaged
+    Flips(prove::Arguments),
+    /// A day of use in an hour: memory, files, disk, slowest searches and recall
+    Soak(prove::Arguments),
     /// Measures; without a subcommand, holds what a few builds count against baselines
     Bench(bench::Arguments),
 }
@@ -51,6 +58,9 @@ fn main() -> ExitCode {
         Command::Wheel => wheel::run_alone(&root),
         Command::Tidy => tidy::run(&root),
         Command::Docs => docs::run(&root),
+        Command::Crash(arguments) => prove::run(&root, prove::CRASH, &arguments),
+        Command::Flips(arguments) => prove::run(&root, prove::FLIPS, &arguments),
+        Command::Soak(arguments) => prove::run(&root, prove::SOAK, &arguments),
         Command::Bench(arguments) => bench::run(&root, arguments),
     };
     match outcome {

@@ -5,6 +5,7 @@
 //! gives up with a panic gives an error here.
 
 use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -114,6 +115,30 @@ impl<R: Read + Seek> IpcFile<R> {
         let buffer = Buffer::from_vec(bytes);
         let batch = guarded(|| self.decoder.read_record_batch(&block, &buffer))?;
         batch.map_err(|error| damaged("a batch").caused_by(error))
+    }
+
+    /// Where the head of the next batch lies, and where all of it does.
+    pub(crate) fn next_place(&self) -> Option<(Range<usize>, Range<usize>)> {
+        let block = self.blocks.as_slice().first()?;
+        let start = usize::try_from(block.offset()).ok()?;
+        let head = start.checked_add(usize::try_from(block.metaDataLength()).ok()?)?;
+        let end = head.checked_add(usize::try_from(block.bodyLength()).ok()?)?;
+        Some((start..head, start..end))
+    }
+
+    /// The number of rows of the next batch, from its head alone.
+    pub(crate) fn next_rows(&mut self) -> Result<usize> {
+        let block = self.blocks.as_slice().first().copied();
+        let block = block.ok_or_else(|| damaged("the place of a batch"))?;
+        let head = self.read_block(&block, 0)?;
+        let batch = message(&head)?.header_as_record_batch();
+        let rows = batch.and_then(|batch| usize::try_from(batch.length()).ok());
+        rows.ok_or_else(|| damaged("the length of a batch"))
+    }
+
+    /// Passes over the next batch.
+    pub(crate) fn skip_batch(&mut self) {
+        self.blocks.next();
     }
 
     /// The head of a block and the first `body_len` bytes of its body.

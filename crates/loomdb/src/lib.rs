@@ -19,6 +19,7 @@ pub mod import;
 pub mod index;
 mod ipc;
 mod limits;
+mod repair;
 pub mod storage;
 mod suggest;
 
@@ -40,3 +41,4 @@ pub use limits::{
     MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES, MAX_ID_BYTES,
     MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_RECORD_BYTES,
 };
+pub use repair::{Loss, RepairOptions, RepairReport, RepairedCollection, repair, repair_on};

@@ -11,6 +11,7 @@ mod database;
 mod flat;
 mod ladder;
 mod make;
+mod open;
 mod single;
 
 mod floor;
@@ -43,6 +44,8 @@ pub enum Command {
     Database(database::Arguments),
     /// Find the number of rows from which a graph answers sooner than a scan
     Flat(flat::Arguments),
+    /// Open a database, with every byte verified
+    Open(open::Arguments),
 }
 
 /// # Errors
@@ -57,6 +60,7 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
         Command::Make(arguments) => make::run(&arguments, output),
         Command::Database(arguments) => database::run(&arguments, output),
         Command::Flat(arguments) => flat::run(&arguments, output),
+        Command::Open(arguments) => open::run(&arguments, output),
     }
 }
 
@@ -95,6 +99,7 @@ mod tests {
             "make --base b.npy --queries q.npy --rows 100",
             "database",
             "database --base b.npy --metric cosine --rows 100 --seconds 0.5",
+            "open --rows 500 --repeat 2",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }

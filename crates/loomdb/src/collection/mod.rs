@@ -15,6 +15,7 @@ mod persist;
 mod places;
 mod points;
 mod rows;
+mod salvage;
 mod search;
 mod search_plan;
 mod snapshot;

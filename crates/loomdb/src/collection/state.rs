@@ -139,7 +139,7 @@ impl State {
     }
 
     /// The number of points that are there.
-    pub(super) fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.rows.len() - self.deleted.len() as usize
     }
 

@@ -10,6 +10,7 @@ mod commit;
 mod compaction;
 mod group;
 mod open;
+mod repair;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ use crate::storage::{FileSystem, RealFs};
 use crate::{Error, ErrorKind, Result};
 pub use backup::{BackupInfo, BackupOptions};
 pub(crate) use check::check;
+pub(crate) use repair::repair;
 pub(crate) use write::BULK_BYTES;
 use write::{Target, Writer};
 

@@ -276,7 +276,8 @@ fn refuse_foreign(fs: &dyn FileSystem, root: &Path) -> Result<()> {
     Err(error.advise("choose an empty directory or a new name"))
 }
 
-fn lock(fs: &dyn FileSystem, root: &Path) -> Result<Box<dyn FileLock>> {
+/// Locks a database for the one that writes to it.
+pub(crate) fn lock(fs: &dyn FileSystem, root: &Path) -> Result<Box<dyn FileLock>> {
     let path = root.join(LOCK);
     match fs.lock(&path).map_err(|error| Error::io("lock it", &path, error))? {
         Locking::Held(lock) => Ok(lock),

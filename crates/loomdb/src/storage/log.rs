@@ -22,6 +22,7 @@ use super::RESTORE;
 use super::fs::{FileHandle, FileSystem};
 use super::manifest::LogPlace;
 use crate::limits::MAX_RECORD_BYTES;
+use crate::repair::Loss;
 use crate::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8; 8] = b"\x93LLOG\r\n\x1a";
@@ -231,6 +232,56 @@ pub(crate) fn read_sound(
     let replay = replay.map_err(|error| damaged(&path, error))?;
     bytes.truncate(replay.end as usize);
     Ok((bytes, replay))
+}
+
+/// The sound records of a log, whatever lies between them, and what of it is lost.
+pub(crate) fn salvage(
+    fs: &dyn FileSystem,
+    root: &Path,
+    place: &LogPlace,
+) -> (Vec<(u64, Vec<u8>)>, Vec<Loss>) {
+    let name = file_name(place.number);
+    let bytes = match read_whole(fs, &root.join(&name)) {
+        Ok(bytes) => bytes,
+        Err(error) => return (Vec::new(), vec![Loss::new(&name, error.what())]),
+    };
+    let (mut records, mut losses) = (Vec::new(), Vec::new());
+    let (mut at, mut promised) = (0, place.synced_up_to);
+    let mut next = place.first_sequence;
+    let mut end = FILE_HEADER_BYTES;
+    while let Some(marker) = find_marker(&bytes, at) {
+        let Some(record) = record_at(&bytes, marker, place.number).filter(|r| r.sequence >= next)
+        else {
+            at = marker + 1;
+            continue;
+        };
+        if record.sequence > next {
+            let last = record.sequence - 1;
+            let what = format!("the batches {next} to {last} at the bytes {end} to {marker}");
+            losses.push(Loss::new(&name, format!("{what} cannot be read")));
+        }
+        promised = promised.max(record.synced_up_to);
+        (next, end, at) = (record.sequence.saturating_add(1), record.end, record.end);
+        records.push((record.sequence, record.payload.to_vec()));
+    }
+    if (end as u64) < promised {
+        let what = format!("the batches from {next} on, at the bytes {end} to {promised}");
+        losses.push(Loss::new(&name, format!("{what}, cannot be read")));
+    }
+    (records, losses)
+}
+
+/// Where a log is that no manifest tells of, from its name and its header.
+pub(super) fn place_of(fs: &dyn FileSystem, root: &Path, name: &str) -> Option<LogPlace> {
+    let number: u32 = name.strip_prefix("log-")?.parse().ok()?;
+    let mut file = fs.open(&root.join(name)).ok()?;
+    let mut header = [0; FILE_HEADER_BYTES];
+    file.read_at(0, &mut header).ok()?;
+    let (body, sum) = header.split_last_chunk()?;
+    let is_sound = u32::from_le_bytes(*sum) == crc32c::crc32c(body);
+    let first_sequence = body.last_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let first_sequence = first_sequence.filter(|_| is_sound).unwrap_or(1);
+    Some(LogPlace { number, first_sequence, synced_up_to: 0 })
 }
 
 /// An error about the contents of a log.

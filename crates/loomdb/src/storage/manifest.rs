@@ -151,12 +151,21 @@ impl FileRecord {
         &self.blocks
     }
 
+    /// Whether the sums belong together.
+    fn is_summed(&self) -> bool {
+        self.blocks.len() as u64 == block_count(self.len_bytes)
+            && self.crc32c == whole(&self.blocks, self.len_bytes)
+    }
+
+    /// Whether a file has the sums of this record, or one of them when they contradict each other.
+    pub(super) fn is_of(&self, found: &Self) -> bool {
+        self.crc32c == found.crc32c || self.blocks == found.blocks
+    }
+
     /// A path that stays inside the database, and sums that belong together.
     fn validate(&self) -> Result<()> {
         check_path(&self.name)?;
-        let is_summed = self.blocks.len() as u64 == block_count(self.len_bytes)
-            && self.crc32c == whole(&self.blocks, self.len_bytes);
-        if is_summed {
+        if self.is_summed() {
             Ok(())
         } else {
             Err(Error::corrupted(format!("the checksums of {} contradict each other", self.name)))
@@ -306,6 +315,49 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// What can be read of a manifest whose checksum does not match; nothing in it is checked.
+    pub(super) fn decode_damaged(bytes: &[u8]) -> Option<Self> {
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Self>();
+        values.next()?.ok()
+    }
+
+    /// Leaves out files that are outside of the database or have impossible lengths.
+    pub(super) fn retain_plausible_files(&mut self) {
+        let is_plausible = |file: &FileRecord| {
+            let has_blocks = file.blocks.len() as u64 == block_count(file.len_bytes);
+            has_blocks && check_path(&file.name).is_ok()
+        };
+        for one in &mut self.collections {
+            one.segments
+                .retain(|segment| is_plausible(&segment.vectors) && is_plausible(&segment.points));
+            for file in [&mut one.graph, &mut one.order, &mut one.deletes] {
+                *file = file.take().filter(is_plausible);
+            }
+        }
+    }
+
+    /// Leaves out collections of impossible sizes or places.
+    pub(super) fn retain_plausible_collections(&mut self) {
+        self.collections.retain(|one| {
+            let rows = one.segments.iter().try_fold(0_usize, |sum, one| sum.checked_add(one.rows));
+            let has_dim = (1..=MAX_DIM).contains(&one.dim) || one.segments.is_empty();
+            let has_rows = rows.is_some_and(|rows| rows <= MAX_ROWS);
+            has_dim && has_rows && check_path(&one.directory).is_ok()
+        });
+    }
+
+    /// The record of every file, to be put right.
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut FileRecord> {
+        self.collections.iter_mut().flat_map(|one| {
+            let Collection { segments, graph, order, deletes, .. } = one;
+            let segments =
+                segments.iter_mut().flat_map(|segment| [&mut segment.vectors, &mut segment.points]);
+            segments.chain(graph).chain(order).chain(deletes)
+        })
+    }
+}
+
 impl Version {
     fn check(&self) -> Result<()> {
         if self.format != FORMAT {
@@ -343,13 +395,20 @@ pub(super) fn file_name(number: u32) -> String {
 
 /// The number of the newest manifest in a directory, if there is one.
 pub(super) fn newest(fs: &dyn FileSystem, directory: &Path) -> Result<Option<u32>> {
+    Ok(numbers(fs, directory)?.last().copied())
+}
+
+/// The numbers of all manifests in a directory, in ascending order.
+pub(super) fn numbers(fs: &dyn FileSystem, directory: &Path) -> Result<Vec<u32>> {
     let listed = fs.list(directory);
     let names = listed.map_err(|error| Error::io("list it", directory, error))?;
     let number = |name: &std::ffi::OsString| {
         let number: u32 = name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
         (file_name(number) == name.to_str()?).then_some(number)
     };
-    Ok(names.iter().filter_map(number).max())
+    let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// Checksums as one text of eight digits each, which keeps a manifest small.

@@ -75,6 +75,24 @@ impl<'a> Target<'a> {
         Err(Error::new(ErrorKind::AlreadyExists, "too many leftovers").in_file(self.parent))
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// A name for what is moved aside and kept, which nothing has: `NAME.PURPOSE-1` or a higher
+    /// number.
+    pub(crate) fn free_beside(&self, purpose: &str) -> Result<PathBuf> {
+        for number in 1_u32.. {
+            let mut name = self.name.clone();
+            name.push(format!(".{purpose}-{number}"));
+            let path = self.parent.join(name);
+            if self.entry_kind(&path)?.is_none() {
+                return Ok(path);
+            }
+        }
+        Err(Error::new(ErrorKind::AlreadyExists, "too many leftovers").in_file(self.parent))
+    }
+
     /// Puts a finished directory in the place.
     pub(crate) fn install(&self, mut staging: Staging<'_>, existing: Existing) -> Result<()> {
         self.check(existing)?;

@@ -14,6 +14,7 @@ use loomdb_testkit::Random;
 
 use crate::model::{Model, Op, check, content, open};
 use crate::sim::{Disk, Fault, FaultKind, SimFs};
+use crate::tier::{seed, times};
 
 /// The models after each write, and how far the workload has come.
 #[derive(Debug, Default)]
@@ -138,26 +139,30 @@ fn crash_everywhere(seed: u64, ops: usize, luck: u64, durability: Durability) ->
     *crashes.lock().unwrap()
 }
 
+/// Some workloads, each crashed everywhere; how many crashes there were.
+fn workloads(first: u64, durability: Durability) -> usize {
+    let first = first + 1_000 * (seed() - 1);
+    let seeds = first..first + times(2, 30, 300) as u64;
+    seeds.map(|seed| crash_everywhere(seed, 100, times(4, 8, 8) as u64, durability)).sum()
+}
+
 #[test]
 fn synced_writes_survive_a_crash_at_every_call() {
-    let crashes: usize =
-        (1..3).map(|seed| crash_everywhere(seed, 100, 4, Durability::Synced)).sum();
+    let crashes = workloads(1, Durability::Synced);
     println!("{crashes} crashes");
     assert!(crashes > 2_000, "{crashes}");
 }
 
 #[test]
 fn buffered_writes_survive_up_to_the_last_sync() {
-    let crashes: usize =
-        (11..13).map(|seed| crash_everywhere(seed, 100, 4, Durability::Buffered)).sum();
+    let crashes = workloads(11, Durability::Buffered);
     println!("{crashes} crashes");
     assert!(crashes > 1_000, "{crashes}");
 }
 
 #[test]
 fn loading_on_commit_survives_up_to_the_last_commit() {
-    let crashes: usize =
-        (21..23).map(|seed| crash_everywhere(seed, 100, 4, Durability::OnCommit)).sum();
+    let crashes = workloads(21, Durability::OnCommit);
     println!("{crashes} crashes");
     assert!(crashes > 500, "{crashes}");
 }

@@ -11,21 +11,26 @@ use loomdb::{CheckOptions, Durability, ErrorKind, Finding, Severity, check_on};
 
 use crate::model::{Model, Op, ROOT, check, content, open};
 use crate::sim::{Disk, SimFs};
+use crate::tier::times;
 
-/// A closed database with a segment, a graph, its order, deletions, and a log.
-pub fn sample() -> (Disk, Model) {
-    let fs = SimFs::new();
-    let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
-    let mut model = Model::new();
-    let ops = [
+/// What the sample was made by; the number of each is its stamp.
+pub fn sample_ops() -> [Op; 6] {
+    [
         Op::Add((0..40).collect()),
         Op::Delete(vec![3, 4, 5]),
         Op::Commit,
         Op::Upsert(vec![7, 8, 60]),
         Op::Delete(vec![9]),
         Op::Update(vec![60]),
-    ];
-    for (stamp, op) in ops.iter().enumerate() {
+    ]
+}
+
+/// A closed database with a segment, a graph, its order, deletions, and a log.
+pub fn sample() -> (Disk, Model) {
+    let fs = SimFs::new();
+    let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
+    let mut model = Model::new();
+    for (stamp, op) in sample_ops().iter().enumerate() {
         op.run(&db, &docs, stamp as u64).unwrap();
         model = op.applied(&model, stamp as u64).unwrap();
     }
@@ -90,11 +95,14 @@ fn no_flip_in_any_byte_is_believed() {
     let (mut flips, mut refused) = (0, 0);
     for (path, bytes) in files(&disk) {
         for index in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[index] ^= 1 << (index % 8);
-            let damaged = disk.with(&path, Some(&damaged));
-            refused += usize::from(is_refused(damaged, &model, &path, &format!("flip {index}")));
-            flips += 1;
+            for bit in (0..times(2, 8, 8)).map(|turn| (index + 3 * turn) % 8) {
+                let mut damaged = bytes.clone();
+                damaged[index] ^= 1 << bit;
+                let damaged = disk.with(&path, Some(&damaged));
+                let what = format!("flip of bit {bit} of byte {index}");
+                refused += usize::from(is_refused(damaged, &model, &path, &what));
+                flips += 1;
+            }
         }
     }
     println!("{flips} flips, {refused} refused, the others in the graph and reported");

@@ -13,9 +13,10 @@ use loomdb_testkit::Random;
 
 use crate::model::{Model, Op, content, open};
 use crate::sim::{Fault, FaultKind, SimFs};
+use crate::tier::{seed, times};
 
 /// Runs the workload with a fault; whether it struck.
-fn run(fault: Fault, durability: Durability) -> bool {
+fn run(fault: Fault, durability: Durability, seed: u64) -> bool {
     let fs = SimFs::new();
     let mut model = Model::new();
     // Models that a reopened database may have instead.
@@ -23,7 +24,7 @@ fn run(fault: Fault, durability: Durability) -> bool {
     let mut synced = model.clone();
     let (db, docs) = open(Arc::new(fs.clone()), durability).unwrap();
     fs.set_fault(Some(fault));
-    let mut random = Random::new(5);
+    let mut random = Random::new(seed);
     let mut is_poisoned = false;
     for stamp in 0..40 {
         let op = Op::draw(&mut random);
@@ -77,12 +78,15 @@ fn run(fault: Fault, durability: Durability) -> bool {
 
 fn every_call(durability: Durability) -> usize {
     let mut runs = 0;
-    for kind in FaultKind::ERRORS {
-        for and_later in [false, true] {
-            for at in 0.. {
-                runs += 1;
-                if !run(Fault { kind, at, and_later }, durability) {
-                    break;
+    let first = 5 * seed();
+    for seed in first..first + times(2, 20, 200) as u64 {
+        for kind in FaultKind::ERRORS {
+            for and_later in [false, true] {
+                for at in 0.. {
+                    runs += 1;
+                    if !run(Fault { kind, at, and_later }, durability, seed) {
+                        break;
+                    }
                 }
             }
         }

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use crate::model::{Model, Op, check, content, open};
 use crate::sim::SimFs;
+use crate::tier::times;
 
 fn run(seed: u64, ops: usize, durability: Durability) {
     let mut random = Random::new(seed);
@@ -70,8 +71,13 @@ fn run(seed: u64, ops: usize, durability: Durability) {
     assert_eq!(content(&docs), model);
 }
 
+fn config() -> ProptestConfig {
+    let cases = times(100, 10_000, 100_000) as u32;
+    ProptestConfig { cases, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_database_is_a_map_with_search(seed in any::<u64>(), level in 0..3_usize) {

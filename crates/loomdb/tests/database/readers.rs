@@ -6,7 +6,7 @@
 //! reader has seen. Now and then the writer compacts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,11 @@ use loomdb::{Batch, Durability, Ids, Metadata, Schema};
 use loomdb_graph::{Metric, Vectors};
 
 use crate::model::options;
+use crate::tier::times;
 
 const POINTS: usize = 64;
-const RUN: Duration = Duration::from_secs(4);
+/// Fewer reads and writes would show nothing, however slow the machine is.
+const LEAST: usize = 100;
 
 #[test]
 fn snapshots_are_whole_and_in_order() {
@@ -35,8 +37,9 @@ fn snapshots_are_whole_and_in_order() {
     };
     write(0);
     let (begun, finished, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let reads = AtomicUsize::new(0);
     let read = || {
-        let (mut last, mut count) = (0, 0);
+        let mut last = 0;
         while !is_over.load(Ordering::Acquire) {
             let low = finished.load(Ordering::Acquire).max(last);
             let snapshot = docs.snapshot();
@@ -52,15 +55,21 @@ fn snapshots_are_whole_and_in_order() {
             let hits = snapshot.search(&[0.0, 0.0]).k(POINTS).run().unwrap();
             assert_eq!(hits.len(), POINTS);
             assert!(hits.iter().all(|hit| hit.metadata["stamp"].as_u64() == Some(stamps[0])));
-            (last, count) = (stamps[0], count + 1);
+            last = stamps[0];
+            reads.fetch_add(1, Ordering::Relaxed);
         }
-        count
     };
-    let (reads, writes) = thread::scope(|scope| {
+    let writes = thread::scope(|scope| {
         let readers: Vec<_> = (0..8).map(|_| scope.spawn(read)).collect();
         let start = Instant::now();
         let mut stamp = 0;
-        while start.elapsed() < RUN {
+        let run = Duration::from_secs(times(4, 600, 7_200) as u64);
+        let is_enough = |stamp: u64| {
+            let is_counted = reads.load(Ordering::Relaxed) >= LEAST && stamp >= LEAST as u64;
+            start.elapsed() >= run && is_counted
+        };
+        // A reader ends early only when it found something wrong.
+        while !is_enough(stamp) && !readers.iter().any(thread::ScopedJoinHandle::is_finished) {
             stamp += 1;
             begun.store(stamp, Ordering::Release);
             write(stamp);
@@ -70,8 +79,10 @@ fn snapshots_are_whole_and_in_order() {
             }
         }
         is_over.store(true, Ordering::Release);
-        (readers.into_iter().map(|reader| reader.join().unwrap()).sum::<usize>(), stamp)
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        stamp
     });
-    println!("{reads} reads beside {writes} writes");
-    assert!(reads > 100 && writes > 50, "{reads} reads, {writes} writes");
+    println!("{} reads beside {writes} writes", reads.into_inner());
 }
