@@ -215,7 +215,9 @@ mod tests {
     #[test]
     fn a_large_offset_costs_no_digits() {
         let mut values = generate::uniform(6, 1_600, DIM);
-        values.iter_mut().for_each(|value| *value = 1_000.0 + *value * 0.01);
+        for value in &mut values {
+            *value = 1_000.0 + *value * 0.01;
+        }
         let graph = graph_of(Metric::L2, &values[..1_500 * DIM]);
         assert!(graph.space.codes().is_some());
         let mut right = 0;
@@ -232,7 +234,9 @@ mod tests {
     fn a_cluster_within_a_step_is_searched_by_values() {
         let graph = graph_of(Metric::L2, &generate::uniform(7, 2_000, DIM));
         let mut cluster = generate::uniform(8, 500, DIM);
-        cluster.iter_mut().for_each(|value| *value = 0.1 + *value * 1.0e-4);
+        for value in &mut cluster {
+            *value = 0.1 + *value * 1.0e-4;
+        }
         let graph = with(&graph, &cluster[..400 * DIM]);
         assert!(graph.space.codes().is_some());
         let mut right = 0;
@@ -250,7 +254,9 @@ mod tests {
         for chunk in [1, 50] {
             let mut graph = graph_of(Metric::L2, &generate::uniform(9, 1_500, DIM));
             let mut far = generate::uniform(10, 100, DIM);
-            far.chunks_mut(DIM).for_each(|row| row[0] += 3.0);
+            for row in far.chunks_mut(DIM) {
+                row[0] += 3.0;
+            }
             for rows in far.chunks(chunk * DIM) {
                 graph = with(&graph, rows);
             }

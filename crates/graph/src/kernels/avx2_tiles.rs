@@ -97,16 +97,16 @@ fn multiply_group(
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn word(bytes: [i8; DEPTH_BYTES]) -> __m256i {
-    _mm256_set1_epi32(i32::from_ne_bytes(bytes.map(i8::cast_unsigned)))
+    _mm256_set1_epi32(i32::from_le_bytes(bytes.map(i8::cast_unsigned)))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 fn load_step(step: &[u8; STEP_BYTES]) -> [__m256i; PARTS] {
-    let start = step.as_ptr().cast::<__m256i>();
+    let (low, high) = step.split_at(STEP_BYTES / PARTS);
     // SAFETY: a step is two registers long; the loads need no alignment.
-    unsafe { [_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1))] }
+    unsafe { [_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())] }
 }
 
 /// Two passes over the entries: the nearest of each lane bound the last of the nearest columns,
