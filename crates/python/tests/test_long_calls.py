@@ -25,7 +25,8 @@ ROWS = made(60_000, 96)
 
 @contextmanager
 def interrupted(after: float) -> Iterator[None]:
-    """Presses Ctrl-C once."""
+    """Presses Ctrl-C once, also where it is ignored, as in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
@@ -33,6 +34,7 @@ def interrupted(after: float) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupted_build_stops_soon() -> None:
@@ -81,6 +83,22 @@ def test_progress_tells_phases_and_steps() -> None:
     assert told and len(docs) == len(ROWS)
     with pytest.raises(loomdb.InvalidTypeError, match="give True or a function"):
         docs.add(vectors=ROWS[:1], progress=5)  # type: ignore[arg-type]
+
+
+def test_a_rewrite_tells_its_progress_and_can_be_stopped() -> None:
+    def stop(phase: str, done: int, total: int) -> None:
+        raise ZeroDivisionError("enough")
+
+    docs = loomdb.open(":memory:").collection("docs", metric="l2")
+    docs.add(vectors=ROWS)
+    docs.delete(list(range(1, 20_000)))
+    with pytest.raises(ZeroDivisionError, match="enough"):
+        docs.compact(progress=stop)
+    assert docs.info()["deleted_rows"] == 19_999
+    told: list[tuple[str, int, int]] = []
+    docs.compact(progress=lambda *state: told.append(state))
+    assert told and docs.info()["deleted_rows"] == 0
+    assert docs.search(ROWS[30_000], k=1)[0].distance == 0
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
