@@ -9,7 +9,7 @@
 """
 
 from ._collection import Collection, Filter, Id
-from ._database import Database, Durability, Metric, open, repair
+from ._database import Database, Durability, Metric, open
 from ._index import Index, Neighbors
 from ._native import VERSION as __version__
 from ._native import instruction_set
@@ -74,5 +74,4 @@ __all__ = [
     "__version__",
     "instruction_set",
     "open",
-    "repair",
 ]
