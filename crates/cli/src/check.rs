@@ -93,6 +93,10 @@ impl Display for Report {
         for finding in &found.findings {
             writeln!(formatter, "  {finding}")?;
         }
+        if !self.is_sound {
+            let path = self.path.display();
+            writeln!(formatter, "\n  save what is sound: loomdb repair {path}")?;
+        }
         if !found.leftovers.is_empty() {
             let names = found.leftovers.join(", ");
             writeln!(formatter, "\n  not part of it, and goes with the next write: {names}")?;

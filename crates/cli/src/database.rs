@@ -106,6 +106,10 @@ pub fn check_is_there(path: &Path) -> Result<()> {
     if has_manifest(path) {
         return Ok(());
     }
+    if has_collection(path) {
+        let what = "the manifest of the database is missing; `loomdb repair` saves what is left";
+        return Err(Refusal::new(ErrorKind::Corrupted, path, what.to_owned()).into());
+    }
     let what = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => "this is a file, not the directory of a database",
         Ok(_) => "this is not a database: there is no manifest in it",
@@ -119,9 +123,17 @@ pub fn check_is_there(path: &Path) -> Result<()> {
 }
 
 fn has_manifest(path: &Path) -> bool {
-    let is_manifest =
-        |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("manifest-");
-    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(is_manifest))
+    has_entry(path, "manifest-")
+}
+
+fn has_collection(path: &Path) -> bool {
+    has_entry(path, "collection-")
+}
+
+/// Whether the name of anything in a directory begins so.
+fn has_entry(path: &Path, start: &str) -> bool {
+    let is_meant = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with(start);
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(is_meant))
 }
 
 /// Databases in the directory where one was looked for.

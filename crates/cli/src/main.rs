@@ -19,6 +19,7 @@ mod get;
 mod import;
 mod info;
 mod list;
+mod repair;
 mod search;
 mod update;
 
@@ -78,6 +79,7 @@ enum Command {
     Collections(collections::Command),
     Info(info::Command),
     Check(check::Command),
+    Repair(repair::Command),
     Compact(compact::Command),
     Backup(backup::Command),
     Export(export::Command),
@@ -111,6 +113,7 @@ fn run(command: Command, output: &Output) -> Result<()> {
         Command::Collections(command) => collections::run(command, output),
         Command::Info(command) => info::run(&command, output),
         Command::Check(command) => check::run(&command, output),
+        Command::Repair(command) => repair::run(&command, output),
         Command::Backup(command) => backup::run(&command, output),
         Command::Export(command) => export::run(&command, output),
         Command::Compact(command) => compact::run(&command, output),
