@@ -18,6 +18,7 @@ from .errors import (
     CanceledError,
     ClosedError,
     CorruptionError,
+    DeadlineError,
     DimensionError,
     Error,
     ExistsError,
@@ -36,6 +37,7 @@ from .errors import (
     StorageFullError,
     UnsupportedError,
 )
+from .shards import ShardedCollection, build_shard, merge_shards
 
 __all__ = [
     "CanceledError",
@@ -43,6 +45,7 @@ __all__ = [
     "Collection",
     "CorruptionError",
     "Database",
+    "DeadlineError",
     "DimensionError",
     "Durability",
     "Error",
@@ -68,10 +71,13 @@ __all__ = [
     "Point",
     "Points",
     "PoisonedError",
+    "ShardedCollection",
     "StorageError",
     "StorageFullError",
     "UnsupportedError",
     "__version__",
+    "build_shard",
     "instruction_set",
+    "merge_shards",
     "open",
 ]

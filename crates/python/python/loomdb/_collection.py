@@ -425,13 +425,27 @@ class Collection:
         """
         if unknown:
             _keywords.refuse("scan", unknown, ("filter", "batch_size"))
-        pages = self._native.scan(batch_size, _values.filter_text(filter))
-        return self._points(pages)
+        return (point for page in self.pages(filter, batch_size=batch_size) for point in page)
 
-    @staticmethod
-    def _points(pages: _native.Pages) -> Iterator[Point]:
-        while (found := pages.next()) is not None:
-            yield from Points(found)
+    def pages(
+        self,
+        filter: Filter | None = None,
+        *,
+        batch_size: int = 1000,
+        **unknown: Any,
+    ) -> Iterator[Points]:
+        """What `scan` gives, in pages of up to `batch_size` points, with their arrays and tables.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b", "c"], [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> [page.vectors.shape for page in docs.pages(batch_size=2)]
+        [(2, 2), (1, 2)]
+        """
+        if unknown:
+            _keywords.refuse("pages", unknown, ("filter", "batch_size"))
+        pages = self._native.scan(batch_size, _values.filter_text(filter))
+        return map(Points, iter(pages.next, None))
 
     def __iter__(self) -> Iterator[Point]:
         return self.scan()

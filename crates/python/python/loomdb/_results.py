@@ -25,7 +25,7 @@ _INFINITY = float("inf")
 _P = TypeVar("_P", bound="Point")
 
 
-class _Stream:
+class Stream:
     """An Arrow stream that is ready, as the libraries ask for one."""
 
     __slots__ = ("_capsule",)
@@ -157,19 +157,19 @@ class _Sequence(Sequence[_P], Generic[_P]):
         Args:
             vectors: Whether to add a column of the vectors.
         """
-        pyarrow = _package("pyarrow", "arrow")
-        table: pa.Table = pyarrow.table(_Stream(self._stream(vectors)))
+        pyarrow = package("pyarrow", "arrow")
+        table: pa.Table = pyarrow.table(Stream(self._stream(vectors)))
         return table
 
     def to_pandas(self, *, vectors: bool = False) -> pd.DataFrame:
         """A pandas data frame with the columns of `to_arrow`."""
-        _package("pandas", "pandas")
+        package("pandas", "pandas")
         return self.to_arrow(vectors=vectors).to_pandas()
 
     def to_polars(self, *, vectors: bool = False) -> pl.DataFrame:
         """A polars data frame with the columns of `to_arrow`."""
-        polars = _package("polars", "polars")
-        frame: pl.DataFrame = polars.DataFrame(_Stream(self._stream(vectors)))
+        polars = package("polars", "polars")
+        frame: pl.DataFrame = polars.DataFrame(Stream(self._stream(vectors)))
         return frame
 
     def __eq__(self, other: object) -> bool:
@@ -293,6 +293,16 @@ def id_array(ids: Any) -> NDArray[Any]:
     return texts
 
 
+def by_found(hits: Hits | ManyHits) -> list[tuple[Found, list[tuple[int, range]]]]:
+    """The pieces that hits are in, each with the queries that it answers and their places."""
+    if isinstance(hits, Hits):
+        return [(hits._found, [(0, hits._range)])]
+    answers: list[tuple[Found, list[tuple[int, range]]]] = [(found, []) for found in hits._found]
+    for query, (of, places) in enumerate(hits._places):
+        answers[of][1].append((query, places))
+    return answers
+
+
 def _slice(places: range) -> slice:
     if not places:
         return slice(0, 0)
@@ -300,7 +310,7 @@ def _slice(places: range) -> slice:
     return slice(places.start, stop, places.step)
 
 
-def _package(name: str, extra: str) -> Any:
+def package(name: str, extra: str) -> Any:
     import importlib
 
     try:

@@ -100,5 +100,9 @@ class MissingPackageError(Error, ImportError):
     """A call needs a package that is not installed."""
 
 
+class DeadlineError(Error, TimeoutError):
+    """Shards did not answer in time; they are named."""
+
+
 class InternalError(Error):
     """A bug in loomdb."""
