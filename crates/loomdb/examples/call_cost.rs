@@ -11,7 +11,7 @@ use loomdb::{Batch, Database, Schema};
 use loomdb_graph::{Metric, Vectors};
 
 /// How often everything is measured; the best counts, because others only slow it down.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let paths: Vec<String> = std::env::args().skip(1).collect();

@@ -3,8 +3,8 @@
     python cost.py --rust ../../../target/release/examples/call_cost [--rows 100000] [--dim 384]
 
 The same rows and queries go through `call_cost`, which is the same loop in Rust. Both are built
-with the same optimizations: `cargo build --release --example call_cost`, and the wheel with the
-profile `wheel`. Each figure is the best of some rounds.
+with the same optimizations: `cargo build --release -p loomdb --example call_cost`, and the
+package by `pip install ./crates/python`. Each figure is the best of some rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 import loomdb
 
-ROUNDS = 5
+ROUNDS = 3
 QUERIES = 2000
 
 
@@ -33,13 +33,13 @@ def main() -> None:
     arguments = parse()
     rows, queries = made(arguments.rows, arguments.dim), made(QUERIES, arguments.dim, seed=2)
     small = made(1000, arguments.dim)
-    figures: dict[str, Any] = {"import_ms": import_ms(), "python": {}, "rust": {}}
+    figures: dict[str, Any] = {"import_ms": import_ms(), "python": {}, "rust": {}, "threads": {}}
     for name, vectors in (("small", small), ("large", rows)):
         figures["rust"][name] = rust(arguments.rust, vectors, queries)
-        figures["python"][name] = python(vectors, queries)
-    docs = collection(small)
-    figures["threads"] = {"small": scaling(docs, queries), "large": None}
-    figures["threads"]["large"] = scaling(collection(rows), queries)
+        add_s = min(seconds(lambda: collection(vectors)) for _ in range(ROUNDS))
+        docs = collection(vectors)
+        figures["python"][name] = {"add_s": round(add_s, 4)} | python(docs, queries)
+        figures["threads"][name] = scaling(docs, queries)
     print(json.dumps(figures, indent=2))
 
 
@@ -79,9 +79,7 @@ def collection(rows: NDArray[np.float32]) -> loomdb.Collection:
     return docs
 
 
-def python(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> dict[str, float]:
-    add_s = min(seconds(lambda: collection(rows)) for _ in range(ROUNDS))
-    docs = collection(rows)
+def python(docs: loomdb.Collection, queries: NDArray[np.float32]) -> dict[str, float]:
     search = docs.search
 
     def searched() -> None:
@@ -97,7 +95,6 @@ def python(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> dict[str,
     return {
         "search_us": round(min(seconds(searched) for _ in range(ROUNDS)) * each, 3),
         "search_and_arrays_us": round(min(seconds(read) for _ in range(ROUNDS)) * each, 3),
-        "add_s": round(add_s, 4),
     }
 
 

@@ -296,10 +296,10 @@ impl Collection {
         plain(py, &serde_json::to_value(info).unwrap_or_default())
     }
 
-    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+    fn compact(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         let collection = self.0.get()?;
-        // Nothing can stop it, but signals wait for it with the lock of the interpreter free.
-        detached(py, || collection.compact())
+        let watch = Watch::default();
+        watched(py, progress.as_ref(), &watch, || collection.compact_watched(&watch))
     }
 
     /// Writes all points to a file; returns how many there were, and the files.

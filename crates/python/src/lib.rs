@@ -17,7 +17,15 @@ mod tables;
 mod values;
 mod watch;
 
+use std::path::PathBuf;
+
+use loomdb::RepairOptions;
+use loomdb_graph::Metric;
 use pyo3::prelude::*;
+
+use crate::errors::raise_graph;
+use crate::handle::detached;
+use crate::values::plain;
 
 /// The module `loomdb._native`.
 ///
@@ -35,7 +43,7 @@ mod native {
     use crate::index::Index;
 
     #[pymodule_export]
-    use crate::instruction_set;
+    use crate::{instruction_set, repair};
 
     /// The version of the package.
     #[pymodule_export]
@@ -46,4 +54,18 @@ mod native {
 #[pyfunction]
 fn instruction_set() -> &'static str {
     loomdb_graph::instruction_set()
+}
+
+/// Repairs a database that need not be possible to open.
+#[pyfunction]
+fn repair<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    to: Option<PathBuf>,
+    metric: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let metric = metric.map(|metric| metric.parse::<Metric>().map_err(raise_graph)).transpose()?;
+    let options = RepairOptions { to: to.as_deref(), metric };
+    let report = detached(py, || loomdb::repair(&path, &options))?;
+    plain(py, &serde_json::to_value(report).unwrap_or_default())
 }

@@ -85,6 +85,22 @@ def test_progress_tells_phases_and_steps() -> None:
         docs.add(vectors=ROWS[:1], progress=5)  # type: ignore[arg-type]
 
 
+def test_a_rewrite_tells_its_progress_and_can_be_stopped() -> None:
+    def stop(phase: str, done: int, total: int) -> None:
+        raise ZeroDivisionError("enough")
+
+    docs = loomdb.open(":memory:").collection("docs", metric="l2")
+    docs.add(vectors=ROWS)
+    docs.delete(list(range(1, 20_000)))
+    with pytest.raises(ZeroDivisionError, match="enough"):
+        docs.compact(progress=stop)
+    assert docs.info()["deleted_rows"] == 19_999
+    told: list[tuple[str, int, int]] = []
+    docs.compact(progress=lambda *state: told.append(state))
+    assert told and docs.info()["deleted_rows"] == 0
+    assert docs.search(ROWS[30_000], k=1)[0].distance == 0
+
+
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_bar_is_shown(with_tqdm: bool, tmp_path: pathlib.Path) -> None:
     block = "" if with_tqdm else "sys.modules['tqdm'] = sys.modules['tqdm.auto'] = None"

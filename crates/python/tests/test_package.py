@@ -17,7 +17,7 @@ from conftest import ROOT
 
 import loomdb
 
-#: What a wheel may have; the one of the tests is not even stripped or linked as a whole.
+#: What a wheel may have; the one of the tests is not even linked as a whole.
 MAX_WHEEL_BYTES = 15 << 20
 
 

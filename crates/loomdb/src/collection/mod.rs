@@ -395,7 +395,16 @@ impl Collection {
     /// # Errors
     /// `StorageFull`, `Io`, `Poisoned`; nothing is lost.
     pub fn compact(&self) -> Result<()> {
-        self.shared.compact(&self.inner)
+        self.shared.compact(&self.inner, None)
+    }
+
+    /// [`Self::compact`] with an observer, which learns how far it is and may stop it; then the
+    /// collection is as it was.
+    ///
+    /// # Errors
+    /// As [`Self::compact`]; `Canceled`.
+    pub fn compact_watched(&self, observer: &dyn Observer) -> Result<()> {
+        self.shared.compact(&self.inner, Some(observer))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, RwLock};
 
-use loomdb_graph::Vectors;
+use loomdb_graph::{Observer, Vectors};
 
 use super::fields::Fields;
 use super::places::Places;
@@ -185,7 +185,7 @@ impl State {
     }
 
     /// The same points without the rows that were given up, in an index built anew.
-    pub(crate) fn compacted(&self, making: &Making) -> Result<Self> {
+    pub(crate) fn compacted(&self, making: &Making, observer: &dyn Observer) -> Result<Self> {
         /// Rows that are copied together.
         const PIECE: usize = 1 << 16;
         let schema = self.schema();
@@ -209,8 +209,8 @@ impl State {
             let view = index.view();
             let mut vectors = Vectors::with_capacity(self.dim.unwrap_or(1), live.len())?;
             live.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
-            let Making { params, workers, observer } = making.clone();
-            let index = Index::build_with(vectors, self.metric, (params, workers), &*observer)?;
+            let Making { params, workers, .. } = making.clone();
+            let index = Index::build_with(vectors, self.metric, (params, workers), observer)?;
             next.index = Some(Arc::new(index));
         }
         Ok(next)

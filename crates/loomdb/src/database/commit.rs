@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
+use loomdb_graph::Observer;
+
 use super::Shared;
 use super::compaction::merge_segments;
 use super::write::{GRAPH_GROWTH, Target, Writer};
@@ -34,15 +36,22 @@ impl Shared {
         Ok(())
     }
 
-    /// Rewrites a collection without the rows that were given up.
-    pub(crate) fn compact(&self, inner: &Inner) -> Result<()> {
+    /// Rewrites a collection without the rows that were given up, watched by an observer, or by
+    /// that of the database.
+    pub(crate) fn compact(&self, inner: &Inner, observer: Option<&dyn Observer>) -> Result<()> {
         let mut writer = self.lock_to_write()?;
         inner.check_is_there()?;
-        self.compact_locked(&mut writer, inner)
+        self.compact_locked(&mut writer, inner, observer)
     }
 
-    pub(super) fn compact_locked(&self, writer: &mut Writer, inner: &Inner) -> Result<()> {
-        let compacted = inner.state.load().compacted(&self.making)?;
+    pub(super) fn compact_locked(
+        &self,
+        writer: &mut Writer,
+        inner: &Inner,
+        observer: Option<&dyn Observer>,
+    ) -> Result<()> {
+        let observer = observer.unwrap_or(&*self.making.observer);
+        let compacted = inner.state.load().compacted(&self.making, observer)?;
         let mut saved = Saved::default();
         if let Target::Directory(directory) = &mut writer.target {
             let mut next = directory.manifest().clone();

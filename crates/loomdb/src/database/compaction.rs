@@ -74,7 +74,7 @@ impl Shared {
             return Ok(());
         }
         writer.unwritten.insert(inner.number, dead);
-        self.compact_locked(writer, inner)?;
+        self.compact_locked(writer, inner, None)?;
         writer.unwritten.remove(&inner.number);
         Ok(())
     }

@@ -9,7 +9,7 @@
 """
 
 from ._collection import Collection, Filter, Id
-from ._database import Database, Durability, Metric, open
+from ._database import Database, Durability, Metric, open, repair
 from ._index import Index, Neighbors
 from ._native import VERSION as __version__
 from ._native import instruction_set
@@ -80,4 +80,5 @@ __all__ = [
     "instruction_set",
     "merge_shards",
     "open",
+    "repair",
 ]

@@ -465,12 +465,26 @@ class Collection:
         """The state and the cost of the collection; walks through the whole graph."""
         return self._native.info()
 
-    def compact(self) -> None:
+    def compact(self, *, progress: Progress = None) -> None:
         """Rewrites the collection without deleted rows and builds its graph anew.
 
-        Nobody has to call this: it gives space back at once.
+        Nobody has to call this: it gives space back at once. Ctrl-C stops it while the graph is
+        built, and leaves the collection as it was.
+
+        Args:
+            progress: As for `add`.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]])
+        >>> docs.delete("a")
+        1
+        >>> docs.compact()
+        >>> docs.info()["deleted_rows"]
+        0
         """
-        self._native.compact()
+        with _progress.shown(progress) as call:
+            self._native.compact(call)
 
     def export(
         self,

@@ -60,6 +60,47 @@ def open(
     return Database(native, os.fspath(path))
 
 
+def repair(
+    path: str | os.PathLike[str],
+    *,
+    to: str | os.PathLike[str] | None = None,
+    metric: Metric | None = None,
+    **unknown: Any,
+) -> dict[str, Any]:
+    """Saves what is sound in a damaged database, and tells what is not.
+
+    The damaged files are kept. A database without damage is left alone.
+
+    Args:
+        path: The directory of the database, which nobody may have open.
+        to: A directory for the repaired database; left out, it takes the place of the damaged
+            one, which is moved aside.
+        metric: How vectors are compared, when the file that says so is lost.
+
+    Returns:
+        `is_changed`, whether anything was wrong; `database`, where the sound one is; `damaged`,
+        where the damaged files are; `collections` with their points; and `losses`, each with the
+        collection, the file, what was lost, and the ids as far as they could be read.
+
+    Raises:
+        MissingFileError: There is no database.
+        LockedError: Somebody writes to it.
+        ExistsError: Something is at `to` already.
+        InvalidInputError: The metric is lost and was not given.
+
+    >>> import loomdb, tempfile
+    >>> path = tempfile.mkdtemp() + "/my.loom"
+    >>> with loomdb.open(path) as db:
+    ...     ids = db.collection("docs").add(["a"], [[0.0, 1.0]])
+    >>> loomdb.repair(path)["is_changed"]
+    False
+    """
+    if unknown:
+        _keywords.refuse("repair", unknown, ("path", "to", "metric"))
+    place = None if to is None else os.fspath(to)
+    return _native.repair(os.fspath(path), place, metric)
+
+
 class Database:
     """An open database; made by `open`. A context manager that closes it."""
 

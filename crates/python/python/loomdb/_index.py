@@ -93,7 +93,8 @@ class Index:
     ) -> Index:
         """Reads an index that was saved; every byte is verified.
 
-        `m` and `ef_construction` are for rows that are added later.
+        `m` and `ef_construction` are for rows that are added later. Exact searches find what they
+        found before; others may find a few other neighbors, because rows are rounded anew.
 
         Raises:
             CorruptionError: A file is damaged; a damaged graph is only rebuilt.
