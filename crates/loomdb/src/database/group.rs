@@ -111,7 +111,9 @@ impl Shared {
                 for (inner, state) in heads.values() {
                     inner.state.store(Arc::clone(state));
                 }
-                written.iter().for_each(|(done, replaced)| put(done, Ok(*replaced)));
+                for (done, replaced) in &written {
+                    put(done, Ok(*replaced));
+                }
                 for (inner, _) in heads.values() {
                     self.tidy_up(writer, inner, false);
                 }
