@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use loomdb::index::IndexParams;
-use loomdb::{Batch, Collection, Database, Durability, ErrorKind, Id, Ids, OpenOptions, Schema};
-use loomdb_graph::{Metric, Observer, Vectors};
+use loomdb::{Batch, Collection, Database, Durability, Id, Ids, OpenOptions, Schema};
+use loomdb_graph::{Metric, Vectors};
 
 use crate::sim::{Fault, FaultKind, SimFs};
 
@@ -116,27 +116,4 @@ fn a_full_disk_leaves_everything_as_it_is() {
     assert_eq!(ids(&docs), (502..1_000).collect::<Vec<_>>());
     docs.compact().unwrap();
     assert_eq!((docs.count(), docs.info().deleted_rows), (498, 0));
-}
-
-/// Stops as soon as it is asked.
-struct Stop;
-
-impl Observer for Stop {
-    fn canceled(&self) -> bool {
-        true
-    }
-}
-
-#[test]
-fn a_rewrite_that_is_stopped_changes_nothing() {
-    let fs = SimFs::new();
-    let (db, docs) = open(&fs, Durability::Synced);
-    docs.add(&batch(0..1_000)).unwrap();
-    db.commit().unwrap();
-    docs.delete(&Ids::from((0..400).collect::<Vec<u64>>())).unwrap();
-    let (before, calls) = (docs.info(), fs.calls());
-    assert_eq!(docs.compact_watched(&Stop).unwrap_err().kind(), ErrorKind::Canceled);
-    assert_eq!((docs.info(), fs.calls()), (before, calls));
-    docs.compact_watched(&()).unwrap();
-    assert_eq!((ids(&docs), docs.info().deleted_rows), ((400..1_000).collect(), 0));
 }
