@@ -163,7 +163,7 @@ struct Outcome {
 /// What rows have become.
 enum Linked {
     Graph(Box<Build>),
-    Flat(Flat),
+    Flat(Box<Flat>),
 }
 
 impl Linked {
@@ -316,7 +316,7 @@ impl<'a> Climb<'a> {
             buffer.append(&Vectors::from_flat(dim, row)?)?;
         }
         if self.base.len() <= BUFFER_ROWS {
-            return Ok(Linked::Flat(buffer));
+            return Ok(Linked::Flat(Box::new(buffer)));
         }
         let buffered = (0..buffer.len() as u32).map(|row| buffer.vector(row));
         let linked = self.link_singly(buffered.chain(self.rows_from(BUFFER_ROWS)), observer)?;

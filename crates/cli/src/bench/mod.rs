@@ -8,6 +8,7 @@
 mod adaptive;
 mod build;
 mod database;
+mod filtered;
 mod flat;
 mod ladder;
 mod make;
@@ -42,6 +43,8 @@ pub enum Command {
     Make(make::Arguments),
     /// Write in bulk, one by one and synced, and read beside a writer
     Database(database::Arguments),
+    /// Search with filters that match many and few rows, near the queries and far from them
+    Filtered(filtered::Arguments),
     /// Find the number of rows from which a graph answers sooner than a scan
     Flat(flat::Arguments),
     /// Open a database, with every byte verified
@@ -59,6 +62,7 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
         Command::Single(arguments) => single::run(&arguments, output),
         Command::Make(arguments) => make::run(&arguments, output),
         Command::Database(arguments) => database::run(&arguments, output),
+        Command::Filtered(arguments) => filtered::run(&arguments, output),
         Command::Flat(arguments) => flat::run(&arguments, output),
         Command::Open(arguments) => open::run(&arguments, output),
     }
@@ -99,6 +103,8 @@ mod tests {
             "make --base b.npy --queries q.npy --rows 100",
             "database",
             "database --base b.npy --metric cosine --rows 100 --seconds 0.5",
+            "filtered",
+            "filtered --base b.npy --queries q.npy --metric cosine --rows 20000",
             "open --rows 500 --repeat 2",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -126,6 +132,7 @@ mod tests {
             ("adaptive --base b.npy --metric l2 --dim 3", "--base"),
             ("flat --rows 0", "0 is not in 1.."),
             ("database --base b.npy", "--metric"),
+            ("filtered --queries q.npy", "--base"),
         ] {
             let message = parse(line).err().unwrap_or_default();
             assert!(message.contains(reason), "{line}: {message}");

@@ -24,7 +24,7 @@ const READERS: usize = 8;
 /// Readers without and with a writer.
 #[derive(Serialize)]
 pub struct Readers {
-    readers: usize,
+    threads: usize,
     alone: Reading,
     beside_writer: Reading,
     rows_written_per_second: f64,
@@ -54,7 +54,7 @@ pub fn measure(sample: &Sample, rows: usize, path: &Path, seconds: f64) -> Resul
         let written = writer.join().expect("the writer panicked")?;
         loomdb::Result::Ok((reading?, written))
     })?;
-    Ok(Readers { readers: READERS, alone, beside_writer, rows_written_per_second })
+    Ok(Readers { threads: READERS, alone, beside_writer, rows_written_per_second })
 }
 
 /// Adds row after row until it is told to stop; returns rows each second.
@@ -115,7 +115,7 @@ impl Display for Readers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table =
             Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]);
-        let title = format!("{} readers", self.readers);
+        let title = format!("{} readers", self.threads);
         table
             .row([&title, "queries/s", "queries per CPU s", "p50 us", "p99 us"].map(str::to_owned));
         let writer =
