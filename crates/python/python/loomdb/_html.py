@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ _LONGEST = 80
 def table(rows: Sequence[Mapping[str, Any]], total: int) -> str:
     """A table with a column for each key; says how many rows there are beyond those given."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in names)
+    head = "".join(f"<th>{_escape(str(name))}</th>" for name in names)
     lines = ["".join(f"<td>{_cell(row.get(name))}</td>" for name in names) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     more = f"<p>{total - len(rows):,} more rows</p>" if total > len(rows) else ""
@@ -22,14 +21,21 @@ def table(rows: Sequence[Mapping[str, Any]], total: int) -> str:
 def facts(title: str, facts: Mapping[str, Any]) -> str:
     """A title, and a table of names and values below it."""
     lines = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{_cell(value)}</td></tr>"
+        f"<tr><th>{_escape(name)}</th><td>{_cell(value)}</td></tr>"
         for name, value in facts.items()
     )
-    return f"<b>{html.escape(title)}</b><table><tbody>{lines}</tbody></table>"
+    return f"<b>{_escape(title)}</b><table><tbody>{lines}</tbody></table>"
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return html.escape(text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "...")
+    return _escape(text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "...")
+
+
+def _escape(text: str) -> str:
+    # Loading its names of characters takes longer than loading this package.
+    import html
+
+    return html.escape(text)
