@@ -1,18 +1,24 @@
-//! A walk on codes, and the exact answer that comes of it.
+//! A walk or a scan on codes, and the exact answer that comes of it.
 //!
 //! The walk reads one byte a value in place of four. What it found is then measured unrounded,
 //! nearest first, until an error bound says that nothing further can be among the nearest: a code
 //! lies no farther from its row than the largest rounding of any row, so a distance of codes is
 //! off by at most that and the rounding of the query. Where rounding is not small beside the
-//! distances of the beam, the walk may have gone astray, and the caller walks on values.
+//! distances of the beam, the walk may have gone astray, and the caller walks on values. A scan
+//! looks at all codes and cannot go astray.
 
 use crate::candidate::Candidate;
 use crate::codes::Codes;
-use crate::search::{GROUP, Target};
+use crate::nearest::Nearest;
+use crate::scan;
+use crate::search::{ByValues, GROUP, Target};
 use crate::space::{Query, Space};
 
 /// The least that is measured together, so that rows arrive from memory together.
 const MEASURED_ROWS: usize = 16;
+
+/// More than what the arithmetic of a distance can be off by, as a factor.
+const ROUNDING: f32 = 1.001;
 
 /// A vector in the range of the codes, whose distances to codes are asked for; they come in
 /// squared steps.
@@ -80,6 +86,40 @@ impl<'a> ByCodes<'a> {
         near
     }
 
+    /// The `keep` nearest of the first `places` nodes, called by their places: the same as from
+    /// all values. The nearest by codes are measured, then all that may be as near as the last.
+    pub(crate) fn nearest_of_all(
+        &self,
+        places: u32,
+        node: impl Fn(u32) -> u32 + Copy,
+        keep: usize,
+    ) -> Vec<Candidate> {
+        let mut near = Nearest::new(self.space.kernels(), 1, keep);
+        let mut coded = Vec::with_capacity(places as usize);
+        scan::each(self, (0..places).map(node), |_, distance| {
+            near.offer(0, distance, coded.len() as u32);
+            coded.push(distance);
+        });
+        let nearest: Vec<u32> = near.sorted(0).iter().map(|near| near.node()).collect();
+        let last = self.measured(&nearest, node, keep).last().map(|last| last.distance());
+        let last = self.codes.in_steps(self.space.metric(), last.unwrap_or(f32::INFINITY));
+        let reach = (last.sqrt() + self.slack) * ROUNDING;
+        let is_near = |place: &u32| coded[*place as usize] <= reach * reach;
+        self.measured(&(0..places).filter(is_near).collect::<Vec<_>>(), node, keep)
+    }
+
+    /// The `keep` nearest of some places by their values.
+    fn measured(&self, places: &[u32], node: impl Fn(u32) -> u32, keep: usize) -> Vec<Candidate> {
+        let target = ByValues { space: self.space, query: self.query };
+        let mut near = Nearest::new(self.space.kernels(), 1, keep);
+        let mut left = places.iter();
+        scan::each(&target, places.iter().map(|place| node(*place)), |_, distance| {
+            let place = left.next().expect("each place is measured once");
+            near.offer(0, distance, *place);
+        });
+        near.sorted(0).to_vec()
+    }
+
     /// Whether a candidate at this distance of codes, and all that follow, are certain to lie
     /// behind one that was measured.
     fn is_beyond(&self, coded: Candidate, measured: Candidate) -> bool {
@@ -127,8 +167,10 @@ mod tests {
     use loomdb_testkit::generate;
 
     use super::ByCodes;
+    use crate::exact::reported;
+    use crate::scan;
     use crate::search::ByValues;
-    use crate::{BuildParams, Graph, Metric, Neighbor, Scratch, Vectors, Workers, build};
+    use crate::{BuildParams, Flat, Graph, Metric, Neighbor, Scratch, Vectors, Workers, build};
 
     const DIM: usize = 40;
     const K: usize = 10;
@@ -162,6 +204,13 @@ mod tests {
         scratch.found.iter().take(K).map(|found| found.node()).collect()
     }
 
+    /// The answer from the values of all rows.
+    fn exact(graph: &Graph, query: &[f32]) -> Vec<Neighbor> {
+        let query = graph.space.query(query).unwrap();
+        let found = scan::nearest(&graph.space, &query, 0..graph.len() as u32, K);
+        reported(graph.metric(), &found)
+    }
+
     fn share(found: &[u32], exact: &[u32]) -> usize {
         found.iter().filter(|node| exact.contains(node)).count()
     }
@@ -175,7 +224,7 @@ mod tests {
             let (mut by_codes, mut by_values) = (0, 0);
             for query in generate::mixture(seed, 4_100, DIM)[4_000 * DIM..].chunks(DIM) {
                 let found = graph.search(query, K, 24, &mut scratch).unwrap();
-                let exact = flat.search(query, K).unwrap();
+                let exact = exact(&graph, query);
                 for found in &found {
                     let alone = flat.search_among(query, 1, &[found.node]).unwrap();
                     assert_eq!(found.distance.to_bits(), alone[0].distance.to_bits());
@@ -198,8 +247,37 @@ mod tests {
                 assert!(graph.space.codes().is_some(), "{metric}");
                 for query in values[800 * DIM..].chunks(DIM) {
                     let found = graph.search(query, K, 800, &mut Scratch::new()).unwrap();
-                    assert_eq!(found, graph.flat().search(query, K).unwrap(), "{metric}");
+                    assert_eq!(found, exact(&graph, query), "{metric}");
                 }
+            }
+        }
+    }
+
+    /// The rows of a graph, and rows behind it whose codes have its range: some far outside of it,
+    /// some closer together than a step, some twice.
+    #[test]
+    fn a_scan_of_codes_answers_as_one_of_values() {
+        for (seed, metric) in [(21, Metric::L2), (22, Metric::Cosine)] {
+            let graph = graph_of(metric, &generate::uniform(seed, 1_500, DIM));
+            let mut values = generate::uniform(seed + 10, 1_000, DIM);
+            values[..50 * DIM].chunks_mut(DIM).for_each(|row| row[0] += 3.0);
+            values[50 * DIM..300 * DIM].iter_mut().for_each(|value| *value = 0.1 + *value * 1.0e-3);
+            values.copy_within(300 * DIM..400 * DIM, 400 * DIM);
+            let mut behind = graph.flat_behind();
+            for rows in values.chunks(7 * DIM) {
+                behind.append(&vectors(rows)).unwrap();
+            }
+            let by_values = Flat::from_vectors(metric, vectors(&values)).unwrap();
+            let queries = generate::uniform(seed + 20, 50, DIM);
+            let some: Vec<u32> = (0..1_000).step_by(3).collect();
+            for query in values.chunks(DIM).step_by(11).chain(queries.chunks(DIM)) {
+                for k in [1, 10, 60] {
+                    let coded = behind.search(query, k).unwrap();
+                    assert_eq!(coded, by_values.search(query, k).unwrap(), "{metric}, {k}");
+                    let coded = behind.search_among(query, k, &some).unwrap();
+                    assert_eq!(coded, by_values.search_among(query, k, &some).unwrap());
+                }
+                assert_eq!(graph.flat().search(query, K).unwrap(), exact(&graph, query));
             }
         }
     }
@@ -223,7 +301,7 @@ mod tests {
         let mut right = 0;
         for query in values[1_500 * DIM..].chunks(DIM) {
             let found = graph.search(query, K, 128, &mut Scratch::new()).unwrap();
-            right += share(&nodes(&found), &nodes(&graph.flat().search(query, K).unwrap()));
+            right += share(&nodes(&found), &nodes(&exact(&graph, query)));
         }
         assert!(right >= 980, "{right} of 1,000");
     }
@@ -243,7 +321,7 @@ mod tests {
         for query in cluster[400 * DIM..].chunks(DIM) {
             let found = graph.search(query, K, 64, &mut Scratch::new()).unwrap();
             assert_eq!(nodes(&found), found_by_values(&graph, query, 64));
-            right += share(&nodes(&found), &nodes(&graph.flat().search(query, K).unwrap()));
+            right += share(&nodes(&found), &nodes(&exact(&graph, query)));
         }
         assert!(right >= 950, "{right} of 1,000");
     }

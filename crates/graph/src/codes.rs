@@ -128,6 +128,20 @@ impl Codes {
         Some(Self { kernels, encoder, depth, values, norms, error, max_error })
     }
 
+    /// No codes yet, of rows that are to be rounded as these are.
+    pub(crate) fn emptied(&self) -> Self {
+        let (values, norms) = (Aligned::with_capacity(0), Aligned::with_capacity(0));
+        let (values, norms) = (Blocks::new(self.depth, values), Blocks::new(1, norms));
+        Self { encoder: self.encoder.clone(), values, norms, max_error: 0.0, ..*self }
+    }
+
+    /// Makes later codes lie in blocks of so many rows, a power of two.
+    pub(crate) fn block_rows(mut self, rows: usize) -> Self {
+        self.values = self.values.block_rows(rows);
+        self.norms = self.norms.block_rows(rows);
+        self
+    }
+
     /// Appends the codes of rows, whose scales are empty when they are all 1.
     pub(crate) fn append(&mut self, rows: &Vectors, scales: &[f32]) {
         let mut code = vec![0; self.depth];

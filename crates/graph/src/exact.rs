@@ -1,15 +1,18 @@
 //! Exact answers: small collections, the tail behind a graph, and ground truth.
 //!
-//! One query streams through the rows. Many are answered by tiles of a matrix product, and each
-//! answer is checked against the rounding of the product, so both ways give the same answers.
+//! One query streams through the rows, or through their codes, and then measures all that these
+//! cannot rule out. Many are answered by tiles of a matrix product, and each answer is checked
+//! against the rounding of the product. So all ways give the same answers.
 
 use rayon::prelude::*;
 
 use crate::candidate::Candidate;
+use crate::coded::ByCodes;
 use crate::graph::check_search;
 use crate::nearest::Nearest;
 use crate::panel::{Panel, Tile, centre};
 use crate::scan;
+use crate::search::ByValues;
 use crate::space::{Query, Space};
 use crate::{Error, Metric, Neighbor, Vectors, Workers};
 
@@ -24,6 +27,10 @@ const TILE_ROWS: usize = 512;
 
 /// Neighbors that are kept beyond `k`, so that the rounding of a product loses none.
 const SPARE: usize = 22;
+
+/// So many rows for each that is wanted are looked at by their codes first: most of them need no
+/// second look.
+const MIN_CODED_SHARE: usize = 8;
 
 /// A version of a growing table of rows that answers by looking at all of them.
 #[derive(Clone, Debug)]
@@ -186,7 +193,8 @@ impl Flat {
         let among = rows.map_or(Among::All(self.len()), Among::Some);
         let nodes = (0..among.len() as u32).map(|place| among.node(place));
         let mut found = Vec::new();
-        scan::each(&self.space, &query, nodes, |node, distance| {
+        let target = ByValues { space: &self.space, query };
+        scan::each(&target, nodes, |node, distance| {
             let distance = self.space.metric().reported(distance);
             if distance <= max_distance {
                 found.push(Neighbor { node, distance });
@@ -249,7 +257,15 @@ impl Flat {
 
     fn nearest(&self, query: &Query<'_>, k: usize, among: Among<'_>) -> Vec<Candidate> {
         let nodes = (0..among.len() as u32).map(|place| among.node(place));
-        scan::nearest(&self.space, query, nodes, k.min(among.len()).max(1))
+        let keep = k.min(among.len()).max(1);
+        if among.len() >= MIN_CODED_SHARE * keep {
+            let mut code = Vec::new();
+            if let Some(by_codes) = ByCodes::of_query(&self.space, *query, &mut code) {
+                let node = |place| among.node(place);
+                return by_codes.nearest_of_all(among.len() as u32, node, keep);
+            }
+        }
+        scan::nearest(&self.space, query, nodes, keep)
     }
 
     /// Candidates by their rows instead of their places.

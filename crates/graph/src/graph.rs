@@ -278,6 +278,11 @@ impl Graph {
         Flat::of(self.space.clone())
     }
 
+    /// An empty table for rows that are to be searched exactly until they are in the graph.
+    pub fn flat_behind(&self) -> Flat {
+        Flat::of(self.space.emptied().small_blocks())
+    }
+
     /// Bytes of the rows, of their codes and of the links.
     pub fn bytes(&self) -> usize {
         self.space.bytes() + self.link_bytes()

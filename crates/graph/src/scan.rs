@@ -3,6 +3,7 @@
 
 use crate::candidate::Candidate;
 use crate::nearest::Nearest;
+use crate::search::{ByValues, Target};
 use crate::space::{Query, Space};
 
 /// Rows whose distances are computed together.
@@ -17,7 +18,7 @@ pub(crate) fn nearest(
 ) -> Vec<Candidate> {
     let mut lists = Nearest::new(space.kernels(), 1, keep);
     let mut place = 0;
-    each(space, query, nodes, |_, distance| {
+    each(&ByValues { space, query: *query }, nodes, |_, distance| {
         lists.offer(0, distance, place);
         place += 1;
     });
@@ -26,8 +27,7 @@ pub(crate) fn nearest(
 
 /// Calls `take` with each of `nodes` and its distance, in their order.
 pub(crate) fn each(
-    space: &Space,
-    query: &Query<'_>,
+    target: &impl Target,
     mut nodes: impl Iterator<Item = u32>,
     mut take: impl FnMut(u32, f32),
 ) {
@@ -40,7 +40,7 @@ pub(crate) fn each(
             return;
         }
         let distances = &mut distances[..group.len()];
-        space.distances(query, &group, distances);
+        target.distances(&group, distances);
         for (node, distance) in group.iter().zip(distances) {
             take(*node, *distance);
         }

@@ -4,6 +4,7 @@
 //! them, so that a distance stays one pass over the row. Those of a graph also lie there as
 //! codes, which walks read in their place.
 
+use crate::aligned::Aligned;
 use crate::blocks::Blocks;
 use crate::codes::Codes;
 use crate::kernels::{Kernels, prefetch};
@@ -71,7 +72,18 @@ impl Space {
         let rows = SMALL_BLOCK_BYTES / size_of::<f32>() / self.dim();
         self.rows = self.rows.block_rows(1 << rows.clamp(1, SMALL_BLOCK_ROWS).ilog2());
         self.inverse_norms = self.inverse_norms.block_rows(SMALL_BLOCK_ROWS);
+        self.codes = self.codes.map(|codes| codes.block_rows(SMALL_BLOCK_ROWS));
         self
+    }
+
+    /// A space without rows, whose rows are to be compared and rounded as those of this one.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            rows: Blocks::new(self.dim(), Aligned::with_capacity(0)),
+            inverse_norms: Blocks::new(1, Aligned::with_capacity(0)),
+            codes: self.codes.as_ref().map(Codes::emptied),
+            ..*self
+        }
     }
 
     /// Appends rows to this version.

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
-use loomdb_graph::{BuildStats, Flat, Graph, Observer, Phase, Vectors, build};
+use loomdb_graph::{BuildStats, Graph, Observer, Phase, Vectors, build};
 
 use super::plan::{self, CHUNK_ROWS, Linking};
 use super::state::{State, inverse};
@@ -70,6 +71,20 @@ impl Shared {
         plan::tail_is_due(self.state.load().tail.len(), self.limit)
     }
 
+    /// Whether writers have to wait until the tail is linked.
+    pub(super) fn tail_is_full(&self) -> bool {
+        let is_searched = self.is_searched.load(Ordering::Relaxed);
+        plan::tail_is_full(self.state.load().tail.len(), self.limit, is_searched)
+    }
+
+    /// Remembers that a long tail costs somebody. Written only when it changes, since every search
+    /// reads what lies beside it.
+    pub(super) fn note_search(&self) {
+        if !self.is_searched.load(Ordering::Relaxed) {
+            self.is_searched.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Links what the tail holds now, while it goes on growing; whether that succeeded.
     fn link_tail(&self) -> bool {
         let linked = self.linked_tail(&());
@@ -133,7 +148,7 @@ impl Shared {
         let state = self.state.load_full();
         let covered = linked.graph.len() - state.graph_len();
         let behind = covered.min(state.tail.len())..state.tail.len();
-        let mut tail = Flat::new(self.metric, self.dim)?;
+        let mut tail = linked.graph.flat_behind();
         tail.append(&copied(self.dim, behind.map(|row| state.tail.vector(row as u32)))?)?;
         let nodes = if Arc::ptr_eq(&linked.points, &state.points) {
             Arc::clone(&state.nodes)
@@ -146,6 +161,7 @@ impl Shared {
             nodes,
             tail,
         }));
+        self.is_searched.store(false, Ordering::Relaxed);
         writer.distance_computations += linked.stats.distance_computations;
         writer.strategy = Some(linked.stats.strategy);
         Ok(())

@@ -12,6 +12,7 @@ mod view;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -22,8 +23,8 @@ use crate::Ids;
 use crate::error::Result;
 use crate::storage::{self, SaveOptions};
 pub(crate) use link::Linked;
+use plan::Placement;
 pub use plan::flat_limit;
-use plan::{MAX_TAIL_LIMITS, Placement};
 pub(crate) use state::sort_hits;
 use state::{Scratches, State};
 pub(crate) use view::View;
@@ -137,6 +138,8 @@ struct Shared {
     /// Told when the linking thread has finished.
     linked: Condvar,
     scratches: Scratches,
+    /// Whether the tail was searched since rows last left it.
+    is_searched: AtomicBool,
 }
 
 /// What only writers need.
@@ -179,6 +182,7 @@ impl Index {
             writer: Mutex::default(),
             linked: Condvar::new(),
             scratches: Scratches::default(),
+            is_searched: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -232,7 +236,7 @@ impl Index {
             shared.publish(&mut writer, linked)?;
             return Ok(first..first + rows.len());
         }
-        if shared.state.load().tail.len() > MAX_TAIL_LIMITS * shared.limit.max(1) {
+        if shared.tail_is_full() {
             writer = shared.until_linked(writer);
         }
         let added = shared.add_to_tail(rows)?;
@@ -304,6 +308,7 @@ impl Index {
     /// `k` or `ef_search` out of range.
     pub fn search(&self, query: &[f32], k: usize, ef_search: usize) -> Result<Vec<Hit>> {
         let state = self.shared.state.load();
+        self.shared.note_search();
         let mut scratch = self.shared.scratches.take();
         let found = state.search(query, k, ef_search, &mut scratch);
         self.shared.scratches.give_back(scratch);
@@ -321,6 +326,7 @@ impl Index {
         ef_search: usize,
     ) -> Result<Vec<Vec<Hit>>> {
         let state = self.shared.state.load();
+        self.shared.note_search();
         state.search_many(queries, k, ef_search, &self.shared.workers)
     }
 

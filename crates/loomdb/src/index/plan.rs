@@ -15,8 +15,12 @@
 /// Chunks in which rows are linked into a graph that stays.
 pub(crate) const CHUNK_ROWS: usize = 500;
 
-/// A tail that is this many times over the limit makes writers wait for the linking to catch up.
-pub(crate) const MAX_TAIL_LIMITS: usize = 8;
+/// A tail of so many limits that is searched makes writers wait for the linking to catch up: it
+/// costs each search.
+const MAX_SEARCHED_TAIL: usize = 2;
+
+/// The same for a tail that nobody searches.
+const MAX_TAIL: usize = 16;
 
 /// Where the rows of a batch go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,12 @@ pub(crate) fn tail_is_due(tail: usize, limit: usize) -> bool {
     tail > limit
 }
 
+/// Whether the tail is so long that writers wait.
+pub(crate) fn tail_is_full(tail: usize, limit: usize, is_searched: bool) -> bool {
+    let limits = if is_searched { MAX_SEARCHED_TAIL } else { MAX_TAIL };
+    tail > limits * limit.max(1)
+}
+
 /// How `rows` rows get into a graph of `graph` rows: building everything anew costs less than
 /// linking chunks as soon as the new rows are many.
 pub(crate) fn linking(rows: usize, graph: usize) -> Linking {
@@ -64,7 +74,7 @@ pub(crate) fn linking(rows: usize, graph: usize) -> Linking {
 
 #[cfg(test)]
 mod tests {
-    use super::{Linking, Placement, linking, placement, tail_is_due};
+    use super::{Linking, Placement, linking, placement, tail_is_due, tail_is_full};
 
     #[test]
     fn the_table() {
@@ -73,6 +83,8 @@ mod tests {
         assert_eq!(placement(2_001, 2_000), Placement::Graph);
         assert!(!tail_is_due(2_000, 2_000));
         assert!(tail_is_due(2_001, 2_000));
+        assert!(tail_is_full(4_001, 2_000, true) && !tail_is_full(4_000, 2_000, true));
+        assert!(tail_is_full(32_001, 2_000, false) && !tail_is_full(32_000, 2_000, false));
         assert_eq!(linking(2_001, 0), Linking::Rebuild);
         assert_eq!(linking(501, 1_000), Linking::Rebuild);
         assert_eq!(linking(500, 1_000), Linking::Chunks);

@@ -56,7 +56,8 @@ fn linked(
     let head = copied(rows.dim(), (0..nodes).map(|node| rows.row(row_of(node))))?;
     let graph = Graph::from_parts(&parts, head, metric)?;
     let behind = (nodes..rows.len()).map(|row| rows.row(row));
-    let tail = Flat::from_vectors(metric, copied(rows.dim(), behind)?)?;
+    let mut tail = graph.flat_behind();
+    tail.append(&copied(rows.dim(), behind)?)?;
     let nodes = Arc::new(inverse(&points));
     Ok(State { graph: Some(graph), points: Arc::new(points), nodes, tail })
 }
@@ -87,6 +88,7 @@ impl View {
 
     /// The nearest of some rows, which are in ascending order, from all their distances.
     pub(crate) fn scan(&self, query: &[f32], k: usize, rows: &[u32]) -> Result<Vec<Hit>> {
+        self.shared.note_search();
         let (nodes, in_tail) = self.split(rows);
         let in_tail = self.state.tail.search_among(query, k, &in_tail)?;
         let near = match &self.state.graph {
@@ -103,6 +105,7 @@ impl View {
         k: usize,
         rows: &[u32],
     ) -> Result<Vec<Vec<Hit>>> {
+        self.shared.note_search();
         let (nodes, in_tail) = self.split(rows);
         let (state, workers) = (&self.state, self.workers());
         let in_tail = state.tail.search_many_among(queries, k, &in_tail, workers)?;
