@@ -8,6 +8,8 @@
 'a'
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from ._collection import Collection, Filter, Id
 from ._database import Database, Durability, Metric, open, repair
 from ._index import Index, Neighbors
@@ -37,7 +39,9 @@ from .errors import (
     StorageFullError,
     UnsupportedError,
 )
-from .shards import ShardedCollection, build_shard, merge_shards
+
+if _TYPE_CHECKING:
+    from .shards import ShardedCollection, build_shard, merge_shards
 
 __all__ = [
     "CanceledError",
@@ -82,3 +86,14 @@ __all__ = [
     "open",
     "repair",
 ]
+
+_OF_SHARDS = ("ShardedCollection", "build_shard", "merge_shards")
+
+
+def __getattr__(name: str) -> object:
+    # Few need shards, and what they import would take as long as all the rest.
+    if name in _OF_SHARDS:
+        from . import shards
+
+        return getattr(shards, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
