@@ -39,7 +39,7 @@ with tempfile.TemporaryDirectory() as directory:
     built = loomdb.ray.build(f"{directory}/embeddings", f"{directory}/shards", shards=4)
     print(built)
 
-    # One actor for each shard; Ray restarts those that die.
+    # Actors share the shards, one for each node; Ray restarts those that die.
     with loomdb.ray.serve(f"{directory}/shards", cpus=0.25) as service:
         print(f"? {short(query_texts[0])}")
         for hit in service.search(query_vectors[0], k=3, deadline=30):

@@ -20,9 +20,16 @@ from numpy.typing import NDArray
 
 import loomdb
 import loomdb.ray
-from loomdb.shards import Manifest, ShardedCollection, build_shard
+from loomdb.shards import (
+    Manifest,
+    Place,
+    ShardedCollection,
+    build_shard,
+    merge_shards,
+    shard_name,
+    shard_of,
+)
 from loomdb.shards._assign import centers_of, nearest_centers
-from loomdb.shards._files import Place
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 import ray  # noqa: E402
@@ -131,6 +138,40 @@ def test_a_service_answers_as_one_collection(
             service.search(queries[0][:3])
 
 
+@pytest.mark.parametrize("actors", [1, 3, 99])
+def test_actors_share_the_shards(
+    actors: int, built: Path, single: loomdb.Collection, queries: Array
+) -> None:
+    with loomdb.ray.serve(built, cpus=0.1, actors=actors, replicas=2) as service:
+        assert f"actors={2 * min(actors, SHARDS)}" in repr(service)
+        for _ in range(2):  # The replicas take turns.
+            same(single.search(queries, exact=True), service.search(queries, exact=True))
+
+
+def test_points_are_found_by_their_ids(
+    built: Path, single: loomdb.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [point.id for point in single]
+    wanted = [*ids[::7], "nowhere", *ids[::-5]]
+    expected = single.get(wanted)
+    with ShardedCollection(built) as sharded:
+        assert sharded.get(wanted) == expected
+    with loomdb.ray.serve(built, cpus=0.25) as service:
+        assert service.get(wanted) == expected
+        assert service.get(ids[3]) == single[ids[3]]
+        assert ids[4] in service and "nowhere" not in service
+        asked: list[int] = []
+        ask = service._ask
+
+        def noted(method: str, given: Any) -> Any:
+            asked.extend(given)
+            return ask(method, given)
+
+        monkeypatch.setattr(service, "_ask", noted)
+        service.get(ids[5])
+        assert asked == [shard_of([ids[5]], SHARDS)[0]]
+
+
 def test_a_dataset_is_built_as_files_are(
     cluster: Cluster, files: Path, single: loomdb.Collection, queries: Array, tmp_path: Path
 ) -> None:
@@ -217,24 +258,29 @@ def test_a_killed_worker_is_replaced(
         same(single.search(queries, exact=True), sharded.search(queries, exact=True))
 
 
+def process_of(service: loomdb.ray.Service, group: int) -> int:
+    process: int = ray.get(service._groups[group].next().ready.remote())
+    return process
+
+
 def test_a_killed_server_is_restarted_and_the_query_answered(
     built: Path, single: loomdb.Collection, queries: Array
 ) -> None:
     truth = single.search(queries, exact=True)
     with loomdb.ray.serve(built, cpus=0.25) as service:
-        [victim, *_] = [ray.get(actor.ready.remote()) for [actor] in service._actors]
+        victim = process_of(service, 0)
         same(truth, service.search(queries, exact=True))
         os.kill(victim, signal.SIGKILL)
         same(truth, service.search(queries, exact=True))
-        assert ray.get(service._actors[0][0].ready.remote()) != victim
+        assert process_of(service, 0) != victim
 
 
 def test_a_slow_shard_is_named_at_the_deadline(
     built: Path, single: loomdb.Collection, queries: Array
 ) -> None:
-    with loomdb.ray.serve(built, cpus=0.25) as service:
+    with loomdb.ray.serve(built, cpus=0.25, actors=SHARDS) as service:
         service.search(queries[0])
-        slow = ray.get(service._actors[1][0].ready.remote())
+        slow = process_of(service, 1)
         os.kill(slow, signal.SIGSTOP)
         try:
             with pytest.raises(loomdb.DeadlineError, match="shard-00001"):
@@ -310,5 +356,49 @@ def test_shards_in_an_object_store_are_sent_and_fetched(
     for _ in range(2):  # The second time from the cache.
         with ShardedCollection("memory://store/docs", cache=tmp_path) as sharded:
             same(single.search(queries, exact=True), sharded.search(queries, exact=True))
+    [vectors] = tmp_path.rglob("vectors.npy")
+    vectors.write_bytes(vectors.read_bytes()[:-8])
+    with ShardedCollection("memory://store/docs", cache=tmp_path) as sharded:
+        same(single.search(queries, exact=True), sharded.search(queries, exact=True))
     with pytest.raises(loomdb.MissingFileError, match="nowhere"):
         ShardedCollection("memory://nowhere")
+
+
+def send(table: pa.Table, address: str, shards: int) -> None:
+    """Builds shards here and puts them at an address."""
+    place = Place(address)
+    manifest = Manifest("cosine", (None,) * shards, "hash")
+    assigned = shard_of(table.column("id").to_pylist(), shards)
+    for number in range(shards):
+        with place.building(shard_name(number)) as out:
+            info = build_shard(table.take(np.flatnonzero(assigned == number)), out)
+        manifest = manifest.with_shard(number, info)
+    manifest.save(place)
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_shards_at_an_address_are_merged(
+    scheme: str, tables: list[pa.Table], single: loomdb.Collection, queries: Array, tmp_path: Path
+) -> None:
+    address = f"{scheme}://{tmp_path}/far"
+    send(pa.concat_tables(tables), address, 3)
+    info = merge_shards(address, tmp_path / "one", cache=tmp_path / "cache")
+    assert info.points == ROWS
+    with loomdb.open(tmp_path / "one", read_only=True) as db:
+        same(single.search(queries, exact=True), db["default"].search(queries, exact=True))
+        point = db["default"]["1-17"]
+        assert point == single["1-17"]
+
+
+def test_damage_at_an_address_is_refused_by_its_name(
+    tables: list[pa.Table], tmp_path: Path
+) -> None:
+    address = f"file://{tmp_path}/far"
+    send(tables[0], address, 3)
+    [vectors] = (tmp_path / "far" / shard_name(1)).rglob("vectors.npy")
+    content = bytearray(vectors.read_bytes())
+    content[-5] ^= 64
+    vectors.write_bytes(content)
+    with pytest.raises(loomdb.CorruptionError, match="shard-00001"):
+        merge_shards(address, tmp_path / "one", cache=tmp_path / "cache")
+    assert not (tmp_path / "one").exists()

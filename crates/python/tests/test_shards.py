@@ -14,9 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 import loomdb
-from loomdb.shards import Manifest, ShardedCollection, build_shard, merge_shards
-from loomdb.shards._assign import by_id
-from loomdb.shards._files import Place
+from loomdb.shards import (
+    Manifest,
+    Place,
+    ShardedCollection,
+    build_shard,
+    merge_shards,
+    shard_of,
+)
+from loomdb.shards._open import OpenShards
 from loomdb.shards._manifest import shard_name
 
 Array = NDArray[np.float32]
@@ -48,8 +54,8 @@ def matrix(table: pa.Table) -> Array:
 
 def build_all(table: pa.Table, out: Path) -> Manifest:
     """What an engine does, as a loop."""
-    manifest = Manifest("l2", (None,) * SHARDS)
-    assigned = by_id(table.column("id").to_numpy(), SHARDS)
+    manifest = Manifest("l2", (None,) * SHARDS, "hash")
+    assigned = shard_of(table.column("id").to_numpy(), SHARDS)
     for number in range(SHARDS):
         rows = table.take(np.flatnonzero(assigned == number))
         info = build_shard(rows.to_batches(), out / shard_name(number), metric="l2")
@@ -134,6 +140,49 @@ def test_points_are_found_by_their_ids(sharded: ShardedCollection, table: pa.Tab
     assert [point and point.id for point in points] == [5, None, 1_999]
     assert 5 in sharded and ROWS not in sharded
     assert "shards=4" in repr(sharded)
+
+
+def test_an_id_is_looked_for_in_its_own_shard(
+    sharded: ShardedCollection, table: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = OpenShards.ask
+
+    def noted(self: OpenShards, method: str, given: Any) -> Any:
+        asked.extend(given)
+        return ask(self, method, given)
+
+    monkeypatch.setattr(OpenShards, "ask", noted)
+    ids: list[Any] = [3, np.int64(77), 1_234]
+    for id in ids:
+        point = sharded.get(id)
+        assert point and point.metadata["year"] == table.column("year")[int(id)].as_py()
+        assert asked == [shard_of([int(id)], SHARDS)[0]]
+        asked.clear()
+    assert sharded.get([]) == [] and not asked
+    everything = sharded.get(range(ROWS))
+    assert [point and point.id for point in everything] == list(range(ROWS))
+    assert sorted(asked) == list(range(SHARDS))
+
+
+def test_points_of_shards_that_no_hash_assigned_are_looked_for_in_all(tmp_path: Path) -> None:
+    manifest = Manifest("cosine", (None,) * SHARDS)
+    for number in range(SHARDS):
+        info = build_shard(made_table(20, first=20 * number), tmp_path / shard_name(number))
+        manifest = manifest.with_shard(number, info)
+    manifest.save(Place(tmp_path))
+    with ShardedCollection(tmp_path) as sharded:
+        found = sharded.get(range(20 * SHARDS + 1))
+        assert [point and point.id for point in found] == [*range(20 * SHARDS), None]
+
+
+def test_wrong_ids_are_refused(sharded: ShardedCollection) -> None:
+    with pytest.raises(loomdb.InvalidInputError, match="row 1: integers and strings"):
+        sharded.get([1, "a"])
+    with pytest.raises(loomdb.InvalidInputError, match="row 1: the id -1"):
+        sharded.get([5, -1])
+    with pytest.raises(loomdb.InvalidInputError, match="integers"):
+        sharded.get("a")
 
 
 def test_merging_brings_back_one_collection(
@@ -261,7 +310,7 @@ def test_wrong_queries_are_refused(sharded: ShardedCollection, queries: Array) -
 
 def test_ids_are_spread_evenly_and_always_the_same() -> None:
     for ids in (np.arange(40_000), [f"word-{number}" for number in range(40_000)]):
-        counts = np.bincount(by_id(ids, 8), minlength=8)
+        counts = np.bincount(shard_of(ids, 8), minlength=8)
         assert counts.min() > 4_700 and counts.max() < 5_300
-    assert by_id(np.arange(8), 5).tolist() == by_id(list(range(8)), 5).tolist()
-    assert by_id(["a", "b", "c"], 7).tolist() == [4, 0, 2]
+    assert shard_of(np.arange(8), 5).tolist() == shard_of(list(range(8)), 5).tolist()
+    assert shard_of(["a", "b", "c"], 7).tolist() == [4, 0, 2]

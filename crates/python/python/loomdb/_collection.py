@@ -536,14 +536,12 @@ class Collection:
         return count
 
     def __repr__(self) -> str:
-        facts = self._facts()
-        inside = ", ".join(f"{name}={value!r}" for name, value in facts.items() if name != "name")
+        inside = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
         return f"Collection({self.name!r}, {inside})"
 
     def _repr_html_(self) -> str:
         return _html.facts(f"Collection {self.name!r}", self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        info = self.info()
-        names = ("points", "dim", "metric", "fields")
-        return {name: info[name] for name in names}
+        dim, metric, fields = self._native.schema()
+        return {"points": len(self), "dim": dim, "metric": metric, "fields": dict(fields)}

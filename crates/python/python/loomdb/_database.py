@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 from . import _html, _keywords, _native, _progress
+from ._closing import Closing
 from ._collection import Collection
 from ._progress import Progress
 from .errors import InvalidTypeError
@@ -101,7 +101,7 @@ def repair(
     return _native.repair(os.fspath(path), place, metric)
 
 
-class Database:
+class Database(Closing):
     """An open database; made by `open`. A context manager that closes it."""
 
     __slots__ = ("_native", "path")
@@ -133,7 +133,7 @@ class Database:
 
         >>> import loomdb
         >>> loomdb.open(":memory:").collection("docs", dim=3, metric="l2")
-        Collection('docs', points=0, dim=3, metric='l2', fields=[])
+        Collection('docs', points=0, dim=3, metric='l2', fields={})
         """
         for name_of_all in ("m", "ef_construction", "threads"):
             if name_of_all in unknown:
@@ -233,17 +233,6 @@ class Database:
     def close(self) -> None:
         """Closes the database and unlocks it; its collections cannot be used any more."""
         self._native.close()
-
-    def __enter__(self) -> Database:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if self.closed:

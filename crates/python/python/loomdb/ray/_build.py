@@ -21,8 +21,9 @@ from ..errors import (
 from ..shards import Manifest, ShardInfo, _assign, build_shard
 from ..shards._files import Place
 from ..shards._manifest import shard_name
+from ..shards._shard import is_there
 from ._engine import results, task
-from ._source import Columns, Piece, checked, ids_of, pieces, vectors
+from ._source import Columns, Piece, checked, dim_of, ids_of, pieces, vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,12 +50,12 @@ class _Plan:
 
     def assigned(self, batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
         """The shard of each row."""
-        rows = vectors(batch, self.columns, name)
-        if self.centers and len(rows):
+        if self.centers and batch.num_rows:
+            rows = vectors(batch, self.columns, name)
             centers = np.asarray(self.centers, dtype=np.float32)
             if rows.shape[1] == centers.shape[1]:
                 return _assign.nearest_centers(rows, centers, self.metric, 1)[:, 0]
-        return _assign.by_id(ids_of(batch, self.columns), self.shards)
+        return _assign.shard_of(ids_of(batch, self.columns), self.shards)
 
 
 def build(
@@ -88,7 +89,8 @@ def build(
         metric: `"cosine"`, `"l2"` or `"ip"`.
         assign: `"hash"` spreads the points evenly; every shard is asked for every query.
             `"cluster"` keeps near points together, so that a query may `probe` a few shards.
-        resume: Whether to go on with what `out` holds. `False` builds everything anew.
+        resume: Whether to go on with what `out` holds, and build only the shards that are not
+            there. `False` builds everything anew.
         progress: `True` for a progress bar, or a function of phase, steps done, and all steps.
         m: Links of a node of the graphs.
         ef_construction: The beam width of the searches that link a single row.
@@ -145,10 +147,16 @@ def _started(place: Place, asked: Manifest, resume: bool) -> Manifest:
             break
     else:
         if len(there.shards) == len(asked.shards):
-            return there
+            return _without_lost(place, there)
         differs = f"it has {len(there.shards)} shards"
     what = f"{place.path} holds another build: {differs}"
     raise ExistsError(f"{what}; choose another place, or give resume=False to replace it")
+
+
+def _without_lost(place: Place, there: Manifest) -> Manifest:
+    """The manifest without the shards that are not there any more, or were replaced."""
+    kept = (shard if shard and is_there(place, shard) else None for shard in there.shards)
+    return replace(there, shards=tuple(kept))
 
 
 def _with_centers(
@@ -257,7 +265,7 @@ def _split_piece(piece: Piece, plan: _Plan) -> tuple[Any, ...]:
     hashes, dim, count = [], 0, 0
     for batch in piece.batches():
         checked(batch, plan.columns, piece.name)
-        dim = vectors(batch, plan.columns, piece.name).shape[1] or dim
+        dim = dim_of(batch, plan.columns, piece.name) or dim
         count += batch.num_rows
         if plan.centers:
             hashes.append(_assign.hashed(ids_of(batch, plan.columns)))

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterator, Mapping
 from itertools import chain, cycle
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import _inputs, _keywords
+from .. import _inputs, _keywords, _values
 from .._collection import Filter
 from .._results import Hits, ManyHits, package
 from ..errors import DeadlineError, Error, InvalidInputError
 from ..shards import Manifest, _merge
-from ..shards._collection import open_shard, route
 from ..shards._files import Place
-from ..shards._shard import COLLECTION, ShardInfo
+from ..shards._open import OpenShards
+from ..shards._sharded import Sharded, route
+from ..shards._shard import ShardInfo
 from ._engine import RETRIES, results
+from ._fetched import Fetched
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from ..shards._open import Asked
 
 _SEARCH = ("query", "k", "filter", "ef_search", "exact", "probe", "deadline", "partial")
 
@@ -49,52 +53,78 @@ def serve(
     path: str | os.PathLike[str],
     *,
     replicas: int = 1,
+    actors: int | None = None,
     cpus: float = 1,
     cache: str | os.PathLike[str] | None = None,
 ) -> Service:
-    """Opens the shards of a build in actors: one for each shard and replica.
+    """Opens the shards of a build in actors, which Ray spreads over the nodes of the cluster.
 
     Args:
         path: The directory of the shards, which all nodes reach, or an address that fsspec knows.
-        replicas: Actors of each shard, which take turns.
-        cpus: CPUs that Ray reserves for each actor; fractions share one.
+        replicas: How often each shard is opened; the replicas take turns.
+        actors: Actors that share the shards, for each replica. Every actor that is asked adds
+            about a millisecond to a query; one that dies takes its shards along until Ray has
+            restarted it. Left out, as many as there are nodes.
+        cpus: CPUs that Ray reserves for each actor, which searches so many shards at a time;
+            fractions share one.
         cache: Where a node keeps shards that it had to download.
 
     Raises:
         CorruptionError: A shard is damaged; it is named.
+        MissingFileError: There are no shards, or one is not built.
     """
-    if replicas < 1:
-        raise InvalidInputError(f"replicas is {replicas}; expected 1 or more")
+    ray = package("ray", "ray")
+    for name, value in (("replicas", replicas), ("actors", 1 if actors is None else actors)):
+        if value < 1:
+            raise InvalidInputError(f"{name} is {value}; expected 1 or more")
     place = Place(path)
     manifest = Manifest.load(place)
-    shards = manifest.finished(place.path)
-    actor = package("ray", "ray").remote(_Server).options(
+    shards = list(enumerate(manifest.finished(place.path)))
+    if actors is None:
+        actors = sum(node["Alive"] for node in ray.nodes())
+    server = ray.remote(_Server).options(
         num_cpus=cpus,
         max_restarts=-1,
         max_task_retries=RETRIES,
         max_concurrency=_CONCURRENCY,
+        scheduling_strategy="SPREAD",
     )
     folder = None if cache is None else os.fspath(cache)
-    actors = [
-        [actor.remote(place.path, shard, folder) for _ in range(replicas)] for shard in shards
-    ]
-    return Service(manifest, actors)
+    groups = []
+    # Neighbors in the manifest stay together: so points at the same distance keep their order.
+    for numbers in np.array_split(np.arange(len(shards)), min(actors, len(shards))):
+        mine = dict(shards[numbers[0] : numbers[-1] + 1])
+        how = (max(1, int(cpus)), folder)
+        group = [server.remote(place.path, mine, how) for _ in range(replicas)]
+        groups.append(_Group(list(mine), group))
+    return Service(manifest, groups)
 
 
-class Service:
+class _Group:
+    """Some shards, and the actors that each have all of them open."""
+
+    def __init__(self, shards: list[int], actors: list[Any]) -> None:
+        self.shards = shards
+        self.actors = actors
+        self._turns: Iterator[Any] = cycle(actors)
+
+    def next(self) -> Any:
+        """The actor whose turn it is."""
+        return next(self._turns)
+
+
+class Service(Sharded):
     """Shards in actors, searched as one collection; made by `serve`.
 
     A context manager that stops the actors.
     """
 
-    def __init__(self, manifest: Manifest, actors: list[list[Any]]) -> None:
-        #: What was built.
+    def __init__(self, manifest: Manifest, groups: list[_Group]) -> None:
         self.manifest = manifest
-        self._actors = actors
-        self._turns: list[Iterator[Any]] = [cycle(replicas) for replicas in actors]
+        self._groups = groups
         self._names = [shard.name for shard in manifest.shards if shard is not None]
         try:
-            results([actor.ready.remote() for replicas in actors for actor in replicas])
+            results([actor.ready.remote() for group in groups for actor in group.actors])
         except BaseException:
             self.close()
             raise
@@ -128,79 +158,93 @@ class Service:
             partial: What happens when shards are missing then: `"error"` raises, `"allow"`
                 returns the hits of the others; their `missing` names the shards.
 
+        Returns:
+            `ServedHits` for one query, `ServedManyHits` for many.
+
         Raises:
             DeadlineError: Shards did not answer in time; they are named.
+            DimensionError: The query has another length than the vectors.
+            FilterError: The filter names an unknown field or operator, or compares types.
         """
         if unknown:
             _keywords.refuse("search", unknown, _SEARCH)
         if partial not in ("error", "allow"):
             raise InvalidInputError(f"partial is {partial!r}; expected 'error' or 'allow'")
-        queries = _inputs.query(query)
-        options = {"k": k, "filter": filter, "ef_search": ef_search, "exact": exact}
+        queries, text = _inputs.query(query), _values.filter_text(filter)
+        options = {"k": k, "filter": text, "ef_search": ef_search, "exact": exact}
         asked = {}
-        for shard, rows in route(self.manifest, queries, probe):
-            mine = queries if queries.ndim == 1 else queries[rows]
-            asked[next(self._turns[shard]).search.remote(mine, options)] = (shard, rows)
+        for group, mine in self._grouped(dict(route(self.manifest, queries, probe))):
+            request, rows = _request(queries, list(mine.items()), options)
+            asked[group.next().search.remote(request)] = (list(mine), rows)
         answered, missing = self._gather(asked, deadline)
         if missing and partial == "error":
             names = ", ".join(missing)
-            what = f"{len(missing)} of {len(asked)} shards did not answer in {deadline} s: {names}"
+            what = f"{len(missing)} shards did not answer in {deadline} s: {names}"
             raise DeadlineError(f"{what}; give more time, or partial='allow'")
-        return _served(answered, queries, k, missing)
+        hits = _merge.hits(answered, queries, k, (ServedHits, ServedManyHits))
+        hits.missing = missing
+        return hits
+
+    def _grouped(self, asked: Mapping[int, Any]) -> Iterator[tuple[_Group, dict[int, Any]]]:
+        """The groups that have some of the shards, each with what these are asked."""
+        for group in self._groups:
+            mine = {shard: asked[shard] for shard in group.shards if shard in asked}
+            if mine:
+                yield group, mine
 
     def _gather(
         self,
-        asked: dict[Any, tuple[int, NDArray[np.int64]]],
+        asked: dict[Any, tuple[list[int], NDArray[np.int64]]],
         deadline: float | None,
     ) -> tuple[list[_merge.Part], tuple[str, ...]]:
         """What came in time, in the order of the shards, and the names of those that did not."""
-        ray = package("ray", "ray")
-        done, late = ray.wait(list(asked), num_returns=len(asked), timeout=deadline)
-        in_time = [reference for reference in asked if reference in set(done)]
+        late: list[Any] = []
+        if deadline is not None:
+            wait = package("ray", "ray").wait
+            _, late = wait(list(asked), num_returns=len(asked), timeout=deadline)
+        in_time = [reference for reference in asked if reference not in set(late)]
         parts = []
-        for reference, (found, counts) in zip(in_time, results(in_time), strict=True):
-            queries = np.repeat(asked[reference][1], counts)
-            parts.append(_merge.Part(found, np.arange(len(found)), queries))
-        return parts, tuple(sorted(self._names[asked[reference][0]] for reference in late))
+        for reference, answer in zip(in_time, results(in_time), strict=True):
+            found, counts = pickle.loads(answer)
+            rows = np.repeat(asked[reference][1], counts)
+            parts.append(_merge.Part(found, np.arange(len(found)), rows))
+        names = [self._names[shard] for reference in late for shard in asked[reference][0]]
+        return parts, tuple(sorted(names))
 
-    def count(self, filter: Filter | None = None) -> int:
-        """The number of points, or of those that match a filter."""
-        return sum(results([next(turn).count.remote(filter) for turn in self._turns]))
-
-    def __len__(self) -> int:
-        return self.manifest.points
+    def _ask(self, method: str, asked: Mapping[int, Any]) -> dict[int, Any]:
+        calls = [group.next().ask.remote(method, mine) for group, mine in self._grouped(asked)]
+        answers = {}
+        for answer in results(calls):
+            answers.update(pickle.loads(answer))
+        return answers
 
     def close(self) -> None:
         """Stops the actors."""
         ray = package("ray", "ray")
-        for actor in chain.from_iterable(self._actors):
+        for actor in chain.from_iterable(group.actors for group in self._groups):
             ray.kill(actor)
 
-    def __enter__(self) -> Service:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
-        actors = sum(map(len, self._actors))
-        return f"Service(shards={len(self._actors)}, actors={actors}, points={len(self)})"
+        shards, actors = len(self._names), sum(len(group.actors) for group in self._groups)
+        return f"Service(shards={shards}, actors={actors}, points={len(self)})"
 
 
 class _Server:
-    """The actor: one shard, open to be read."""
+    """The actor: some shards, open to be read.
 
-    def __init__(self, place: str, shard: ShardInfo, cache: str | None) -> None:
+    What it is asked and what it answers are bytes, which Ray passes on faster than objects.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        shards: Mapping[int, ShardInfo],
+        how: tuple[int, str | None],
+    ) -> None:
         # An actor whose constructor raises cannot tell why; `ready` does.
         self._failure: Error | None = None
         try:
-            self._database = open_shard(Place(place), shard, cache)
-            self._points = self._database[COLLECTION]
+            self._shards = OpenShards(Place(place), shards, *how)
         except Error as error:
             self._failure = error
 
@@ -210,80 +254,33 @@ class _Server:
             raise self._failure
         return os.getpid()
 
-    def search(
-        self,
-        queries: NDArray[np.float32],
-        options: dict[str, Any],
-    ) -> tuple[_Fetched, NDArray[np.int64] | int]:
+    def search(self, request: bytes) -> bytes:
+        """The nearest points in its shards, and how many there are for each query."""
         self.ready()
-        hits = self._points.search(queries, **options)
-        counts = hits.counts if isinstance(hits, ManyHits) else len(hits)
-        return _Fetched.of(hits), counts
+        queries, asked, options = pickle.loads(request)
+        parts = self._shards.search(queries, asked, options)
+        count = 1 if queries.ndim == 1 else len(queries)
+        merged, places = _merge.nearest(parts, count, options["k"])
+        answer = (Fetched.of_hits(merged), [len(mine) for _, mine in places])
+        return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
 
-    def count(self, filter: Filter | None) -> int:
+    def ask(self, method: str, asked: Mapping[int, Any]) -> bytes:
+        """What a method of its shards returns."""
         self.ready()
-        return self._points.count(filter)
+        answers = self._shards.ask(method, asked)
+        if method == "get":
+            answers = {shard: Fetched.of_points(points) for shard, points in answers.items()}
+        return pickle.dumps(answers, pickle.HIGHEST_PROTOCOL)
 
 
-class _Fetched:
-    """Hits as they travel between processes."""
-
-    def __init__(self, ids: Any, distances: NDArray[np.float32], metadata: list[Any]) -> None:
-        self._ids = ids
-        self._distances = distances
-        self._metadata = metadata
-
-    @classmethod
-    def of(cls, hits: Hits | ManyHits) -> _Fetched:
-        if isinstance(hits, Hits):
-            return cls(hits.ids, hits.distances, hits.metadata)
-        flat = hits.counts
-        is_there = np.arange(flat.max(initial=0)) < flat[:, None]
-        metadata = list(chain.from_iterable(each.metadata for each in hits))
-        return cls(hits.ids[is_there], hits.distances[is_there], metadata)
-
-    def __len__(self) -> int:
-        return len(self._distances)
-
-    def id(self, at: int) -> Any:
-        id = self._ids[at]
-        return id if isinstance(id, str) else int(id)
-
-    def metadata(self, at: int) -> dict[str, Any]:
-        record: dict[str, Any] = self._metadata[at]
-        return record
-
-    def vector(self, at: int) -> NDArray[np.float32]:
-        raise InvalidInputError("hits of a service carry no vectors; ask a ShardedCollection")
-
-    def ids(self) -> Any:
-        return self._ids
-
-    def distances(self) -> NDArray[np.float32]:
-        return self._distances
-
-    def stream(self, places: list[int] | None, has_vectors: bool) -> object:
-        pyarrow = package("pyarrow", "ray")
-        if has_vectors:
-            self.vector(0)
-        wanted = range(len(self)) if places is None else places
-        rows = [{"id": self.id(at), **self._row(at)} for at in wanted]
-        return pyarrow.Table.from_pylist(rows).__arrow_c_stream__()
-
-    def _row(self, at: int) -> dict[str, Any]:
-        return {"distance": float(self._distances[at]), **self._metadata[at]}
-
-
-def _served(
-    parts: list[_merge.Part],
+def _request(
     queries: NDArray[np.float32],
-    k: int,
-    missing: tuple[str, ...],
-) -> Any:
-    if not parts:
-        nothing = _Fetched(np.empty(0, np.uint64), np.empty(0, np.float32), [])
-        parts = [_merge.Part(nothing, np.empty(0, np.int64), np.empty(0, np.int64))]
-    merged, places = _merge.nearest(parts, 1 if queries.ndim == 1 else len(queries), k)
-    served: Any = ServedHits(merged) if queries.ndim == 1 else ServedManyHits([merged], places)
-    served.missing = missing
-    return served
+    asked: Asked,
+    options: dict[str, Any],
+) -> tuple[bytes, NDArray[np.int64]]:
+    """What an actor is sent: the queries that its shards are asked for, and their numbers."""
+    rows = np.unique(np.concatenate([mine for _, mine in asked]))
+    if queries.ndim == 2 and len(rows) < len(queries):
+        queries = queries[rows]
+        asked = [(shard, np.searchsorted(rows, mine)) for shard, mine in asked]
+    return pickle.dumps((queries, asked, options), pickle.HIGHEST_PROTOCOL), rows

@@ -105,8 +105,20 @@ def checked(batch: pa.RecordBatch, columns: Columns, name: str) -> None:
         if column not in batch.schema.names:
             known = ", ".join(batch.schema.names)
             raise NotFoundError(f"{name} has no column {column!r}; there are: {known}")
-    if batch.column(columns.id).null_count:
+    ids = batch.column(columns.id)
+    if ids.null_count:
         raise InvalidInputError(f"{name}: the column {columns.id!r} has nulls; give each row an id")
+    if not _are_ids(ids.type):
+        what = f"{name}: the column {columns.id!r} has the type {ids.type}"
+        raise InvalidTypeError(f"{what}; ids are integers or strings")
+
+
+def _are_ids(kind: pa.DataType) -> bool:
+    types = package("pyarrow.types", "ray")
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    kinds = (types.is_integer, types.is_string, types.is_large_string, types.is_string_view)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def ids_of(batch: pa.RecordBatch, columns: Columns) -> NDArray[Any]:
@@ -117,6 +129,14 @@ def ids_of(batch: pa.RecordBatch, columns: Columns) -> NDArray[Any]:
 
 def vectors(batch: pa.RecordBatch, columns: Columns, name: str) -> NDArray[np.float32]:
     """The vectors of a batch, of shape (n, dim)."""
+    dim = dim_of(batch, columns, name)
+    values = batch.column(columns.vector).flatten().to_numpy(zero_copy_only=False)
+    matrix: NDArray[np.float32] = values.astype(np.float32, copy=False)
+    return matrix.reshape(batch.num_rows, dim)
+
+
+def dim_of(batch: pa.RecordBatch, columns: Columns, name: str) -> int:
+    """The length of all vectors of a batch; 0 if it has none."""
     column = batch.column(columns.vector)
     if column.null_count:
         what = f"{name}: the column {columns.vector!r} has nulls"
@@ -124,14 +144,13 @@ def vectors(batch: pa.RecordBatch, columns: Columns, name: str) -> NDArray[np.fl
     if not hasattr(column, "flatten") or not hasattr(column.type, "value_type"):
         what = f"{name}: the column {columns.vector!r} has the type {column.type}"
         raise InvalidTypeError(f"{what}; expected lists of numbers")
-    rows = len(column)
-    values = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    if not len(column):
+        return 0
     lengths = getattr(column, "value_lengths", None)
-    if lengths is not None and not hasattr(column.type, "list_size") and rows:
+    if lengths is not None and not hasattr(column.type, "list_size"):
         found = lengths().to_numpy(zero_copy_only=False)
         odd = np.flatnonzero(found != found[0])
         if len(odd):
             what = f"{name}: a vector has {found[odd[0]]} values, the first of its batch {found[0]}"
             raise DimensionError(f"{what}; give all rows one length")
-    matrix: NDArray[np.float32] = values.reshape(rows, len(values) // rows if rows else 0)
-    return matrix
+    return len(column.flatten()) // len(column)

@@ -6,6 +6,7 @@ nearest k exactly; `merge_shards` makes one database of them again. No engine is
 `build_shard` in many places may be a loop, Dask, Spark or Ray (`loomdb.ray`).
 """
 
+from ._assign import shard_of
 from ._collection import ShardedCollection
 from ._files import Place
 from ._manifest import Manifest, shard_name
@@ -19,4 +20,5 @@ __all__ = [
     "build_shard",
     "merge_shards",
     "shard_name",
+    "shard_of",
 ]

@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     from .._database import Metric
 
 
-def by_id(ids: Any, shards: int) -> NDArray[np.int64]:
-    """A number below `shards` for each id; the same on every machine, for ever."""
+def shard_of(ids: Any, shards: int) -> NDArray[np.int64]:
+    """The shard of each id by its hash: the same on every machine, for ever.
+
+    Args:
+        ids: Integers from 0 to 2^64 - 1 or strings, as an array or a list.
+        shards: How many shards there are.
+
+    >>> from loomdb.shards import shard_of
+    >>> shard_of(["a", "b", "c"], 7)
+    array([4, 0, 2])
+    """
     import numpy as np
 
     return (hashed(ids) % np.uint64(shards)).astype(np.int64)
@@ -23,9 +32,9 @@ def hashed(ids: Any) -> NDArray[np.uint64]:
     """A number for each id, evenly spread."""
     import numpy as np
 
-    keys = np.asarray(ids)
-    if keys.dtype.kind in "iu":
-        return _mixed(keys.astype(np.uint64))
+    if not len(ids) or not isinstance(ids[0], str):
+        keys = ids.astype(np.uint64) if isinstance(ids, np.ndarray) else np.array(ids, np.uint64)
+        return _mixed(keys)
     digests = (blake2b(id.encode(), digest_size=8).digest() for id in ids)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 

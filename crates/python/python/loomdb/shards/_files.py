@@ -82,6 +82,17 @@ class Place:
         except FileNotFoundError:
             return None
 
+    def newest_manifest(self, database: str) -> bytes | None:
+        """The content of the newest manifest of a database; nothing if there is none."""
+        directory = f"{self._root}/{database}"
+        try:
+            found = os.listdir(directory) if self._fs is None else self._fs.ls(directory, False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        names = map(os.path.basename, found)
+        manifests = [name for name in names if name.startswith("manifest-") and "." not in name]
+        return self.read(f"{database}/{max(manifests)}") if manifests else None
+
     def write(self, name: str, content: bytes) -> None:
         """Puts a small file there, completely or not at all."""
         if self._fs is not None:

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import CorruptionError, MissingFileError, UnsupportedError
 from ._files import Place
@@ -32,9 +32,10 @@ class Manifest:
     metric: Metric
     #: The shards; `None` in the place of one that is not finished.
     shards: tuple[ShardInfo | None, ...]
-    #: `"hash"` of the id, or the nearest `"cluster"`.
-    assign: str = "hash"
-    #: The centers of the clusters, one for each shard; empty under `"hash"`.
+    #: By the `"hash"` of its id, as `shard_of` says, or to the nearest `"cluster"`; `"any"` point
+    #: may be in any shard.
+    assign: Literal["hash", "cluster", "any"] = "any"
+    #: The centers of the clusters, one for each shard; empty for the others.
     centers: tuple[tuple[float, ...], ...] = ()
     #: What the shards were built from and how; a build goes on only with the same.
     recipe: dict[str, Any] = field(default_factory=dict)

@@ -88,6 +88,9 @@ class Merged:
                 stream = part.stream(wanted[mine, 1].tolist(), has_vectors)
                 tables.append(pyarrow.table(Stream(stream)))
                 order.append(mine)
+        if not tables:
+            nothing = {"id": pyarrow.array([], "uint64"), "distance": pyarrow.array([], "float32")}
+            return pyarrow.table(nothing).__arrow_c_stream__()
         table = pyarrow.concat_tables(tables, promote_options="permissive")
         return table.take(np.argsort(np.concatenate(order))).__arrow_c_stream__()
 
@@ -119,6 +122,20 @@ def parts_of(hits: Hits | ManyHits, rows: NDArray[np.int64]) -> list[Part]:
     return parts
 
 
+def hits(
+    parts: Sequence[Part],
+    queries: NDArray[np.float32],
+    k: int,
+    kinds: tuple[type[Hits], type[ManyHits]] = (Hits, ManyHits),
+) -> Any:
+    """The nearest `k` of one query, or of each of many."""
+    one, many = kinds
+    if queries.ndim == 1:
+        return one(nearest(parts, 1, k)[0])
+    merged, places = nearest(parts, len(queries), k)
+    return many([merged], places)
+
+
 def nearest(parts: Sequence[Part], queries: int, k: int) -> tuple[Any, list[tuple[int, range]]]:
     """The nearest `k` of each query, and where those of each query are.
 
@@ -126,6 +143,8 @@ def nearest(parts: Sequence[Part], queries: int, k: int) -> tuple[Any, list[tupl
     """
     import numpy as np
 
+    if not parts:
+        return Merged([], np.empty((0, 2), np.int64)), [(0, range(0))] * queries
     query = np.concatenate([part.queries for part in parts])
     place = np.concatenate([part.places for part in parts])
     distance = np.concatenate([part.found.distances()[part.places] for part in parts])

@@ -109,10 +109,20 @@ def describe(path: Path) -> ShardInfo:
 
 def checksum(path: Path) -> str:
     """The checksum of the newest manifest of the database at `path`."""
-    manifests = sorted(entry for entry in path.glob("manifest-*") if entry.suffix == "")
-    if not manifests:
+    found = _checksum(_files.Place(path.parent), path.name)
+    if found is None:
         raise CorruptionError(f"{path} is not a shard: it has no manifest; build it again")
-    return blake2b(manifests[-1].read_bytes(), digest_size=16).hexdigest()
+    return found
+
+
+def is_there(place: _files.Place, shard: ShardInfo) -> bool:
+    """Whether a shard that was finished is still where it was; its other files are not read."""
+    return _checksum(place, shard.name) == shard.checksum
+
+
+def _checksum(place: _files.Place, name: str) -> str | None:
+    content = place.newest_manifest(name)
+    return None if content is None else blake2b(content, digest_size=16).hexdigest()
 
 
 def merge_shards(
@@ -122,6 +132,7 @@ def merge_shards(
     m: int = 16,
     ef_construction: int = 200,
     threads: int = 0,
+    cache: str | os.PathLike[str] | None = None,
     progress: Progress = None,
 ) -> ShardInfo:
     """Brings all points of the shards into one database at `out`, built as one batch.
@@ -129,16 +140,17 @@ def merge_shards(
     Takes the memory of all points. The collection of the database is called `default`.
 
     Args:
-        manifest: The directory of the shards.
+        manifest: The directory of the shards: a path, or an address that fsspec knows.
         out: The directory of the database, which is there completely or not at all.
         m: Links of a node of the graph.
         ef_construction: The beam width of the searches that link a single row.
         threads: Threads that build; 0 stands for one for each core.
+        cache: As for `ShardedCollection`.
         progress: `True` for a progress bar, or a function of phase, steps done, and all steps.
     """
     from ._collection import ShardedCollection
 
-    with ShardedCollection(manifest) as shards:
+    with ShardedCollection(manifest, cache=cache) as shards:
         pages = (shard.pages(batch_size=_PAGE_POINTS) for shard in shards.collections)
         batches = (page.to_arrow(vectors=True) for page in chain.from_iterable(pages))
         graph: Any = {"m": m, "ef_construction": ef_construction, "threads": threads}
