@@ -225,6 +225,22 @@ loomdb.ray.build({str(files)!r}, {str(out)!r}, shards={SHARDS}, progress=stop)
         same(single.search(queries, exact=True), sharded.search(queries, exact=True))
 
 
+def test_a_build_that_goes_on_builds_shards_that_were_lost_or_replaced(
+    built: Path, files: Path, single: loomdb.Collection, queries: Array, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "out"))
+    shutil.rmtree(out / shard_name(1))
+    shutil.rmtree(out / shard_name(3))
+    shutil.copytree(out / shard_name(0), out / shard_name(3))
+    kept = {number: (out / shard_name(number)).stat().st_ino for number in (0, 2)}
+    steps: list[tuple[str, int, int]] = []
+    loomdb.ray.build(files, out, shards=SHARDS, progress=lambda *step: steps.append(step))
+    assert [step for step in steps if step[0] == "build"] == [("build", 3, 4), ("build", 4, 4)]
+    assert {number: (out / shard_name(number)).stat().st_ino for number in kept} == kept
+    with ShardedCollection(out) as sharded:
+        same(single.search(queries, exact=True), sharded.search(queries, exact=True))
+
+
 def processes(name: str) -> list[int]:
     """The processes of Ray that run what is called so."""
     found = []

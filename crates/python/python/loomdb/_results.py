@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
 
-from . import _html
 from .errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -15,7 +14,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from ._native import Found
+    class Found(Protocol):
+        """What was found: by the native half, by several shards, or by another process."""
+
+        def __len__(self) -> int: ...
+        def id(self, at: int) -> Any: ...
+        def distance(self, at: int) -> float: ...
+        def metadata(self, at: int) -> dict[str, Any]: ...
+        def vector(self, at: int) -> NDArray[np.float32]: ...
+        def ids(self) -> Any: ...
+        def distances(self) -> NDArray[np.float32]: ...
+        def vectors(self) -> NDArray[np.float32]: ...
+        def stream(self, places: list[int] | None, has_vectors: bool) -> object: ...
+
 
 #: Points that a notebook shows.
 _SHOWN = 100
@@ -187,6 +198,8 @@ class _Sequence(Sequence[_P], Generic[_P]):
         return f"{type(self).__name__}([{inside}\n])" if inside else f"{type(self).__name__}([])"
 
     def _repr_html_(self) -> str:
+        from . import _html
+
         shown = [point.to_dict() for point in self[:_SHOWN]]
         rows = [{**point, **point.pop("metadata")} for point in shown]
         return _html.table(rows, len(self))
@@ -200,7 +213,15 @@ class Points(_Sequence[Point]):
 
 
 class Hits(_Sequence[Hit]):
-    """What a search found, nearest first, as a sequence of `Hit`."""
+    """What a search found, nearest first, as a sequence of `Hit`.
+
+    >>> import loomdb
+    >>> docs = loomdb.open(":memory:").collection("docs", metric="l2")
+    >>> ids = docs.add(["a", "b"], [[0.0, 0.0], [3.0, 4.0]], [{"n": 1}, {"n": 2}])
+    >>> hits = docs.search([3.0, 3.0], k=2)
+    >>> hits.ids.tolist(), hits.distances.round(2).tolist(), hits.metadata
+    (['b', 'a'], [1.0, 4.239999771118164], [{'n': 2}, {'n': 1}])
+    """
 
     __slots__ = ()
     _kind = Hit
@@ -212,7 +233,15 @@ class Hits(_Sequence[Hit]):
 
 
 class ManyHits(Sequence[Hits]):
-    """What a search with many queries found: a `Hits` for each, and arrays of all."""
+    """What a search with many queries found: a `Hits` for each, and arrays of all.
+
+    >>> import loomdb
+    >>> docs = loomdb.open(":memory:").collection("docs", metric="l2")
+    >>> ids = docs.add([10, 20], [[0.0, 0.0], [3.0, 4.0]])
+    >>> many = docs.search([[0.0, 0.0], [3.0, 3.0]], k=2)
+    >>> many.ids.tolist(), many.distances.shape, many[1][0].id
+    ([[10, 20], [20, 10]], (2, 2), 20)
+    """
 
     __slots__ = ("_found", "_places")
 
@@ -293,10 +322,8 @@ def id_array(ids: Any) -> NDArray[Any]:
     return texts
 
 
-def by_found(hits: Hits | ManyHits) -> list[tuple[Found, list[tuple[int, range]]]]:
+def by_found(hits: ManyHits) -> list[tuple[Found, list[tuple[int, range]]]]:
     """The pieces that hits are in, each with the queries that it answers and their places."""
-    if isinstance(hits, Hits):
-        return [(hits._found, [(0, hits._range)])]
     answers: list[tuple[Found, list[tuple[int, range]]]] = [(found, []) for found in hits._found]
     for query, (of, places) in enumerate(hits._places):
         answers[of][1].append((query, places))

@@ -44,7 +44,7 @@ class Fetched:
         ids, metadata = [point.id for point in there], [point.metadata for point in there]
         vectors = np.stack([point.vector for point in there]) if there else None
         places = iter(range(len(there)))
-        fetched: Any = cls(id_array(ids), metadata, vectors=vectors)
+        fetched = cls(id_array(ids), metadata, vectors=vectors)
         return [None if point is None else Point(fetched, next(places)) for point in points]
 
     def __len__(self) -> int:
@@ -54,15 +54,21 @@ class Fetched:
         id = self._ids[at]
         return id if isinstance(id, str) else int(id)
 
+    def distance(self, at: int) -> float:
+        return float(self._distances[at])
+
     def metadata(self, at: int) -> dict[str, Any]:
         return self._metadata[at]
 
     def vector(self, at: int) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self.vectors()[at]
+        return vector
+
+    def vectors(self) -> NDArray[np.float32]:
         if self._vectors is None:
             what = "hits of a service carry no vectors"
             raise InvalidInputError(f"{what}; ask its get(), or a ShardedCollection")
-        vector: NDArray[np.float32] = self._vectors[at]
-        return vector
+        return self._vectors
 
     def ids(self) -> NDArray[Any]:
         return self._ids
@@ -73,7 +79,7 @@ class Fetched:
     def stream(self, places: list[int] | None, has_vectors: bool) -> object:
         pyarrow = package("pyarrow", "ray")
         if has_vectors:
-            self.vector(0)
+            self.vectors()
         wanted = list(range(len(self))) if places is None else places
         records = [self._metadata[at] for at in wanted]
         names = dict.fromkeys(name for record in records for name in record)

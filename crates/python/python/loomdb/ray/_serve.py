@@ -25,8 +25,6 @@ from ._fetched import Fetched
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..shards._open import Asked
-
 _SEARCH = ("query", "k", "filter", "ef_search", "exact", "probe", "deadline", "partial")
 
 #: Searches of one actor at the same time.
@@ -174,15 +172,24 @@ class Service(Sharded):
         options = {"k": k, "filter": text, "ef_search": ef_search, "exact": exact}
         asked = {}
         for group, mine in self._grouped(dict(route(self.manifest, queries, probe))):
-            request, rows = _request(queries, list(mine.items()), options)
+            request, rows = _request(queries, mine, options)
             asked[group.next().search.remote(request)] = (list(mine), rows)
-        answered, missing = self._gather(asked, deadline)
+        answers, missing = self._gather(list(asked), deadline)
+        names = [self._names[shard] for reference in missing for shard in asked[reference][0]]
         if missing and partial == "error":
-            names = ", ".join(missing)
-            what = f"{len(missing)} shards did not answer in {deadline} s: {names}"
+            what = f"{len(names)} shards did not answer in {deadline} s: {', '.join(names)}"
             raise DeadlineError(f"{what}; give more time, or partial='allow'")
-        hits = _merge.hits(answered, queries, k, (ServedHits, ServedManyHits))
-        hits.missing = missing
+        hits: ServedHits | ServedManyHits
+        if queries.ndim == 1:
+            hits = ServedHits(_merge.nearest([found for found, _ in answers.values()], k))
+        else:
+            parts = [
+                _merge.Part(found, np.arange(len(found)), np.repeat(asked[reference][1], counts))
+                for reference, (found, counts) in answers.items()
+            ]
+            merged, places = _merge.nearest_of_each(parts, len(queries), k)
+            hits = ServedManyHits([merged], places)
+        hits.missing = tuple(names)
         return hits
 
     def _grouped(self, asked: Mapping[int, Any]) -> Iterator[tuple[_Group, dict[int, Any]]]:
@@ -194,22 +201,18 @@ class Service(Sharded):
 
     def _gather(
         self,
-        asked: dict[Any, tuple[list[int], NDArray[np.int64]]],
+        asked: list[Any],
         deadline: float | None,
-    ) -> tuple[list[_merge.Part], tuple[str, ...]]:
-        """What came in time, in the order of the shards, and the names of those that did not."""
+    ) -> tuple[dict[Any, tuple[Fetched, list[int]]], list[Any]]:
+        """What came in time, and of what did not come, in the order in which it was asked for."""
         late: list[Any] = []
         if deadline is not None:
             wait = package("ray", "ray").wait
-            _, late = wait(list(asked), num_returns=len(asked), timeout=deadline)
+            _, late = wait(asked, num_returns=len(asked), timeout=deadline)
         in_time = [reference for reference in asked if reference not in set(late)]
-        parts = []
-        for reference, answer in zip(in_time, results(in_time), strict=True):
-            found, counts = pickle.loads(answer)
-            rows = np.repeat(asked[reference][1], counts)
-            parts.append(_merge.Part(found, np.arange(len(found)), rows))
-        names = [self._names[shard] for reference in late for shard in asked[reference][0]]
-        return parts, tuple(sorted(names))
+        answers = map(pickle.loads, results(in_time))
+        missing = [reference for reference in asked if reference in set(late)]
+        return dict(zip(in_time, answers, strict=True)), missing
 
     def _ask(self, method: str, asked: Mapping[int, Any]) -> dict[int, Any]:
         calls = [group.next().ask.remote(method, mine) for group, mine in self._grouped(asked)]
@@ -258,11 +261,14 @@ class _Server:
         """The nearest points in its shards, and how many there are for each query."""
         self.ready()
         queries, asked, options = pickle.loads(request)
-        parts = self._shards.search(queries, asked, options)
-        count = 1 if queries.ndim == 1 else len(queries)
-        merged, places = _merge.nearest(parts, count, options["k"])
-        answer = (Fetched.of_hits(merged), [len(mine) for _, mine in places])
-        return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+        counts: list[int] = []
+        if queries.ndim == 1:
+            merged = _merge.nearest(self._shards.search(queries, asked, options), options["k"])
+        else:
+            parts = self._shards.search_many(queries, asked, options)
+            merged, places = _merge.nearest_of_each(parts, len(queries), options["k"])
+            counts = [len(mine) for _, mine in places]
+        return pickle.dumps((Fetched.of_hits(merged), counts), pickle.HIGHEST_PROTOCOL)
 
     def ask(self, method: str, asked: Mapping[int, Any]) -> bytes:
         """What a method of its shards returns."""
@@ -275,12 +281,14 @@ class _Server:
 
 def _request(
     queries: NDArray[np.float32],
-    asked: Asked,
+    mine: Mapping[int, NDArray[np.int64]],
     options: dict[str, Any],
 ) -> tuple[bytes, NDArray[np.int64]]:
-    """What an actor is sent: the queries that its shards are asked for, and their numbers."""
-    rows = np.unique(np.concatenate([mine for _, mine in asked]))
-    if queries.ndim == 2 and len(rows) < len(queries):
+    """What an actor is sent for its shards, and the numbers of the queries that are in it."""
+    rows = next(iter(mine.values()))
+    asked: Any = list(mine)
+    if queries.ndim == 2:
+        rows = np.unique(np.concatenate(list(mine.values())))
         queries = queries[rows]
-        asked = [(shard, np.searchsorted(rows, mine)) for shard, mine in asked]
+        asked = [(shard, np.searchsorted(rows, own)) for shard, own in mine.items()]
     return pickle.dumps((queries, asked, options), pickle.HIGHEST_PROTOCOL), rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _inputs, _keywords
 from .._collection import Collection, Filter
+from .._results import Hits, ManyHits
 from . import _merge
 from ._files import Place
 from ._manifest import Manifest
@@ -36,6 +37,20 @@ class ShardedCollection(Sharded):
     Raises:
         MissingFileError: There are no shards, or one is not built.
         CorruptionError: A shard is damaged, or is another one than was built; it is named.
+
+    >>> import loomdb, pyarrow, tempfile
+    >>> from loomdb.shards import Manifest, Place
+    >>> path, manifest = tempfile.mkdtemp(), Manifest("cosine", (None, None))
+    >>> for number in range(2):
+    ...     rows = pyarrow.table({"id": [number], "vector": [[float(number), 1.0]]})
+    ...     info = loomdb.build_shard(rows, f"{path}/shard-{number}")
+    ...     manifest = manifest.with_shard(number, info)
+    >>> manifest.save(Place(path))
+    >>> with loomdb.ShardedCollection(path) as docs:
+    ...     docs.search([0.9, 1.0], k=1)[0].id, len(docs), 1 in docs
+    (1, 2, True)
+    >>> loomdb.merge_shards(path, f"{path}/one.loom").points
+    2
     """
 
     def __init__(
@@ -90,7 +105,12 @@ class ShardedCollection(Sharded):
         queries = _inputs.query(query)
         options = {"k": k, "filter": filter, "ef_search": ef_search, "exact": exact}
         asked = route(self.manifest, queries, probe)
-        return _merge.hits(self._shards.search(queries, asked, options), queries, k)
+        if queries.ndim == 1:
+            found = self._shards.search(queries, dict(asked), options)
+            return Hits(_merge.nearest(found, k))
+        parts = self._shards.search_many(queries, asked, options)
+        merged, places = _merge.nearest_of_each(parts, len(queries), k)
+        return ManyHits([merged], places)
 
     def _ask(self, method: str, asked: Mapping[int, Any]) -> dict[int, Any]:
         return self._shards.ask(method, asked)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._results import Hits, ManyHits, Stream, by_found, id_array, package
+from .._results import ManyHits, Stream, by_found, id_array, package
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-class Found(Protocol):
-    """Hits of one shard, as the native half and a server hold them."""
-
-    def __len__(self) -> int: ...
-    def id(self, at: int) -> Any: ...
-    def metadata(self, at: int) -> dict[str, Any]: ...
-    def vector(self, at: int) -> NDArray[np.float32]: ...
-    def ids(self) -> Any: ...
-    def distances(self) -> NDArray[np.float32]: ...
-    def stream(self, places: list[int] | None, has_vectors: bool) -> object: ...
+    from .._results import Found
 
 
 class Part(NamedTuple):
@@ -37,38 +29,43 @@ class Part(NamedTuple):
 class Merged:
     """Hits of several shards, in the place of those of one collection."""
 
-    def __init__(self, parts: Sequence[Found], places: NDArray[np.int64]) -> None:
-        #: The part of each hit, and its place there.
+    def __init__(self, parts: Sequence[Found], places: Sequence[int] | NDArray[np.int64]) -> None:
         self._parts = parts
+        #: Where the hits of each part begin when they stand one behind the other.
+        self._starts = [0, *accumulate(map(len, parts))][:-1]
+        #: Where each hit is among them.
         self._places = places
 
     def __len__(self) -> int:
         return len(self._places)
 
+    def _find(self, at: int) -> tuple[Found, int]:
+        """The part that has a hit, and its place there."""
+        place = int(self._places[at])
+        part = bisect_right(self._starts, place) - 1
+        return self._parts[part], place - self._starts[part]
+
     def id(self, at: int) -> Any:
-        part, place = self._places[at]
-        return self._parts[part].id(int(place))
+        part, place = self._find(at)
+        return part.id(place)
 
     def distance(self, at: int) -> float:
-        part, place = self._places[at]
-        return float(self._parts[part].distances()[place])
+        part, place = self._find(at)
+        return float(part.distances()[place])
 
     def metadata(self, at: int) -> dict[str, Any]:
-        part, place = self._places[at]
-        record: dict[str, Any] = self._parts[part].metadata(int(place))
-        return record
+        part, place = self._find(at)
+        return part.metadata(place)
 
     def vector(self, at: int) -> NDArray[np.float32]:
-        part, place = self._places[at]
-        vector: NDArray[np.float32] = self._parts[part].vector(int(place))
-        return vector
+        part, place = self._find(at)
+        return part.vector(place)
 
-    def ids(self) -> Any:
-        return self._gathered([id_array(part.ids()) for part in self._parts])
+    def ids(self) -> NDArray[Any]:
+        return self._gathered([id_array(part.ids()) for part in self._parts if len(part)])
 
     def distances(self) -> NDArray[np.float32]:
-        distances: NDArray[np.float32] = self._gathered([part.distances() for part in self._parts])
-        return distances
+        return self._gathered([part.distances() for part in self._parts if len(part)])
 
     def vectors(self) -> NDArray[np.float32]:
         import numpy as np
@@ -80,12 +77,14 @@ class Merged:
         import numpy as np
 
         pyarrow = package("pyarrow", "arrow")
-        wanted = self._places if places is None else self._places[places]
-        tables, order = [], []
-        for number, part in enumerate(self._parts):
-            mine = np.flatnonzero(wanted[:, 0] == number)
-            if len(mine) or not number:
-                stream = part.stream(wanted[mine, 1].tolist(), has_vectors)
+        wanted = np.asarray(self._places, np.int64)
+        wanted = wanted if places is None else wanted[places]
+        tables: list[Any] = []
+        order: list[NDArray[np.int64]] = []
+        for part, start in zip(self._parts, self._starts, strict=True):
+            mine = np.flatnonzero((start <= wanted) & (wanted < start + len(part)))
+            if len(mine) or not tables:
+                stream = part.stream((wanted[mine] - start).tolist(), has_vectors)
                 tables.append(pyarrow.table(Stream(stream)))
                 order.append(mine)
         if not tables:
@@ -95,18 +94,16 @@ class Merged:
         return table.take(np.argsort(np.concatenate(order))).__arrow_c_stream__()
 
     def _gathered(self, columns: list[NDArray[Any]]) -> NDArray[Any]:
-        """The value of each hit, of one column for each part."""
+        """The value of each hit, of a column for each part that has hits."""
         import numpy as np
 
-        filled = [column for column in columns if len(column)]
-        gathered = np.empty(len(self), filled[0].dtype if filled else np.uint64)
-        for part, column in enumerate(columns):
-            mine = self._places[:, 0] == part
-            gathered[mine] = column[self._places[mine, 1]]
+        if not columns:
+            return np.empty(0, np.uint64)
+        gathered: NDArray[Any] = np.concatenate(columns)[np.asarray(self._places, np.int64)]
         return gathered
 
 
-def parts_of(hits: Hits | ManyHits, rows: NDArray[np.int64]) -> list[Part]:
+def parts_of(hits: ManyHits, rows: NDArray[np.int64]) -> list[Part]:
     """What a shard found for the queries `rows`."""
     import numpy as np
 
@@ -122,37 +119,33 @@ def parts_of(hits: Hits | ManyHits, rows: NDArray[np.int64]) -> list[Part]:
     return parts
 
 
-def hits(
-    parts: Sequence[Part],
-    queries: NDArray[np.float32],
-    k: int,
-    kinds: tuple[type[Hits], type[ManyHits]] = (Hits, ManyHits),
-) -> Any:
-    """The nearest `k` of one query, or of each of many."""
-    one, many = kinds
-    if queries.ndim == 1:
-        return one(nearest(parts, 1, k)[0])
-    merged, places = nearest(parts, len(queries), k)
-    return many([merged], places)
-
-
-def nearest(parts: Sequence[Part], queries: int, k: int) -> tuple[Any, list[tuple[int, range]]]:
-    """The nearest `k` of each query, and where those of each query are.
+def nearest(found: Sequence[Found], k: int) -> Merged:
+    """The nearest `k` of what shards found for one query.
 
     Hits at the same distance are in the order of their shards.
     """
+    distances = [distance for one in found for distance in one.distances().tolist()]
+    places = sorted(range(len(distances)), key=distances.__getitem__)
+    return Merged(found, places[:k])
+
+
+def nearest_of_each(
+    parts: Sequence[Part], queries: int, k: int
+) -> tuple[Merged, list[tuple[int, range]]]:
+    """The nearest `k` of each of many queries, and where those of each query are."""
     import numpy as np
 
     if not parts:
-        return Merged([], np.empty((0, 2), np.int64)), [(0, range(0))] * queries
+        return Merged([], []), [(0, range(0))] * queries
     query = np.concatenate([part.queries for part in parts])
     place = np.concatenate([part.places for part in parts])
     distance = np.concatenate([part.found.distances()[part.places] for part in parts])
-    source = np.repeat(np.arange(len(parts)), [len(part.places) for part in parts])
-    order = np.lexsort((place, source, distance, query))
-    starts = np.searchsorted(query[order], np.arange(queries))
-    rank = np.arange(len(order)) - starts[query[order]]
+    starts = np.cumsum([0, *(len(part.found) for part in parts)])
+    place += np.repeat(starts[:-1], [len(part.places) for part in parts])
+    order = np.lexsort((place, distance, query))
+    firsts = np.searchsorted(query[order], np.arange(queries))
+    rank = np.arange(len(order)) - firsts[query[order]]
     kept = order[rank < k]
-    merged = Merged([part.found for part in parts], np.stack([source[kept], place[kept]], axis=1))
+    merged = Merged([part.found for part in parts], place[kept])
     ends = np.cumsum(np.bincount(query[kept], minlength=queries)).tolist()
     return merged, [(0, range(*ends)) for ends in zip([0, *ends], ends, strict=False)]

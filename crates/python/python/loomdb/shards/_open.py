@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _database
 from .._collection import Collection
+from .._results import Hits
 from ..errors import CorruptionError, Error
 from . import _merge
 from ._files import Place
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .._database import Database
+    from .._results import Found
 
     #: Shards, each with the numbers of the queries that it is asked for.
     Asked = list[tuple[int, NDArray[np.int64]]]
@@ -60,6 +62,20 @@ class OpenShards:
 
     def search(
         self,
+        query: NDArray[np.float32],
+        asked: Iterable[int],
+        options: dict[str, Any],
+    ) -> list[Found]:
+        """What each of some shards finds for a query."""
+
+        def found(shard: int) -> Found:
+            hits: Hits = self.collections[shard].search(query, **options)
+            return hits._found
+
+        return list(self._map(found, asked))
+
+    def search_many(
+        self,
         queries: NDArray[np.float32],
         asked: Asked,
         options: dict[str, Any],
@@ -68,8 +84,8 @@ class OpenShards:
 
         def found(one: tuple[int, NDArray[np.int64]]) -> list[_merge.Part]:
             shard, rows = one
-            mine = queries if queries.ndim == 1 else queries[rows]
-            return _merge.parts_of(self.collections[shard].search(mine, **options), rows)
+            hits = self.collections[shard].search(queries[rows], **options)
+            return _merge.parts_of(hits, rows)
 
         return list(chain.from_iterable(self._map(found, asked)))
 
