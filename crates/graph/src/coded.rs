@@ -8,7 +8,7 @@
 //! looks at all codes and cannot go astray.
 
 use crate::candidate::Candidate;
-use crate::codes::Codes;
+use crate::codes::{Codes, Norm, square};
 use crate::nearest::Nearest;
 use crate::scan;
 use crate::search::{ByValues, GROUP, Target};
@@ -27,8 +27,7 @@ pub(crate) struct ByCodes<'a> {
     codes: &'a Codes,
     query: Query<'a>,
     code: &'a [i8],
-    /// The squared length of the code.
-    square: u32,
+    norm: Norm,
     /// The most that a distance of codes may differ from that of their vectors, in steps.
     slack: f32,
 }
@@ -43,9 +42,8 @@ impl<'a> ByCodes<'a> {
     ) -> Option<Self> {
         let codes = space.codes()?;
         let encoded = codes.encode(query.vector(), query.scale(), code);
-        let (square, slack) = (encoded.norm.square(), encoded.error.sqrt() + codes.max_error());
-        let target = Self { space, codes, query, code, square, slack };
-        (!encoded.norm.is_clamped()).then_some(target)
+        let (norm, slack) = (encoded.norm, encoded.error.sqrt() + codes.max_error());
+        (!norm.is_clamped()).then_some(Self { space, codes, query, code, norm, slack })
     }
 
     /// Whether rounding is so large beside the distances of what a walk found that the walk may
@@ -154,9 +152,7 @@ impl Target for ByCodes<'_> {
                     *out = self.distance_by_values(*node);
                     continue;
                 }
-                // The sum of squares may need all bits of the word, and is never negative.
-                let twice = product.cast_unsigned().wrapping_mul(2);
-                *out = (self.square + norm.square()).wrapping_sub(twice) as f32;
+                *out = square(self.norm, norm, *product);
             }
         }
     }

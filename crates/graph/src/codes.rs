@@ -12,12 +12,8 @@ use rayon::prelude::*;
 
 use crate::aligned::Aligned;
 use crate::blocks::Blocks;
-use crate::candidate::Candidate;
-use crate::kernels::{
-    CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, Kernels, SHORT_LIST, prefetch, prefetch_line,
-};
+use crate::kernels::{Kernels, prefetch, prefetch_line};
 use crate::panel::centre;
-use crate::scan;
 use crate::space::Space;
 use crate::{Metric, Vectors};
 
@@ -63,6 +59,13 @@ pub(crate) struct Codes {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Norm(u32);
 
+/// Which squared distances are large beside the rounding of rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sharpness {
+    /// The least of them, in squared steps.
+    least: f32,
+}
+
 /// How a row becomes a code.
 #[derive(Clone, Debug)]
 struct Encoder {
@@ -97,6 +100,20 @@ impl Norm {
     pub(crate) fn is_clamped(self) -> bool {
         self.0 & Self::CLAMPED != 0
     }
+}
+
+impl Sharpness {
+    pub(crate) fn is_sharp_at(self, square: f32) -> bool {
+        square >= self.least
+    }
+}
+
+/// The squared distance of two codes, by their inner product. The sum of squares may need all
+/// bits of the word, and is never negative.
+#[inline]
+pub(crate) fn square(left: Norm, right: Norm, product: i32) -> f32 {
+    let twice = product.cast_unsigned().wrapping_mul(2);
+    (left.square() + right.square()).wrapping_sub(twice) as f32
 }
 
 impl Codes {
@@ -160,29 +177,20 @@ impl Codes {
         self.norms.permute(order);
     }
 
-    /// Writes a row with as many bits as products can take, and returns its squared length. With
-    /// a bit less, steps are twice as long, and so is the error: whether it is small beside a
-    /// distance in steps is the same question.
-    fn write_tile_row(&self, node: u32, row: &mut [i8]) -> f32 {
-        let spare = 8 - self.kernels.tile_bits();
-        row.iter_mut().zip(self.code(node)).for_each(|(value, code)| *value = code >> spare);
-        self.kernels.dot_bytes(row, row) as f32
-    }
-
-    /// What is added to values of columns so that none is negative.
-    fn tile_offset(&self) -> i32 {
-        1 << (self.kernels.tile_bits() - 1)
-    }
-
     /// Makes `code` the code of a vector.
     pub(crate) fn encode(&self, vector: &[f32], scale: f32, code: &mut Vec<i8>) -> Encoded {
         code.resize(self.depth, 0);
         self.encoder.encode(vector, scale, code)
     }
 
+    /// Which squared distances rounding changes by little.
+    pub(crate) fn sharpness(&self) -> Sharpness {
+        Sharpness { least: self.error / (self.encoder.centre.len() as f32 * MAX_ERROR) }
+    }
+
     /// Whether rounding changes squared distances like this one (in squared steps) by little.
     pub(crate) fn is_sharp_at(&self, square: f32) -> bool {
-        square * self.encoder.centre.len() as f32 * MAX_ERROR >= self.error
+        self.sharpness().is_sharp_at(square)
     }
 
     /// A distance of the space as codes measure it, in squared steps.
@@ -196,9 +204,28 @@ impl Codes {
         square / self.encoder.step / self.encoder.step
     }
 
+    /// What a squared step stands for in distances of the space.
+    pub(crate) fn unit(&self, metric: Metric) -> f32 {
+        let square = self.encoder.step * self.encoder.step;
+        match metric {
+            // Of vectors of unit length.
+            Metric::Cosine => square / 2.0,
+            Metric::L2 | Metric::Ip => square,
+        }
+    }
+
     /// The largest distance of a row in range from what its code stands for, in steps.
     pub(crate) fn max_error(&self) -> f32 {
         self.max_error
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Bytes of a row.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -301,223 +328,4 @@ fn sample(space: &Space) -> impl Iterator<Item = u32> + use<> {
 fn nearest_integer(value: f32) -> i8 {
     const SHIFT: f32 = 1.5 * (1_u32 << 23) as f32;
     (value + SHIFT).to_bits() as i8
-}
-
-/// Codes in the order in which a product reads them as its columns.
-#[derive(Debug, Default)]
-pub(crate) struct CodeColumns {
-    nodes: Vec<u32>,
-    /// The row that is packed.
-    row: Vec<i8>,
-    /// Sixteen columns beside each other, four bytes of each, from the first value to the last.
-    packed: Vec<u8>,
-    /// What each column adds to its distances; columns that only fill up are infinitely far.
-    bias: Vec<f32>,
-}
-
-/// Memory that the products of one thread share, and what they found.
-#[derive(Debug, Default)]
-pub(crate) struct CodeWork {
-    /// The rows of a product, with as many bits as it can take.
-    rows: Vec<i8>,
-    products: Vec<f32>,
-    /// The nearest columns of each row, by their places.
-    nearest: Vec<[Candidate; SHORT_LIST]>,
-}
-
-impl CodeColumns {
-    /// Replaces the columns by the codes of `nodes`.
-    pub(crate) fn fill(&mut self, codes: &Codes, nodes: &[u32]) {
-        let columns = nodes.len().next_multiple_of(COLUMN_LANES);
-        let offset = codes.tile_offset() as u8;
-        self.nodes.clear();
-        self.nodes.extend_from_slice(nodes);
-        self.bias.clear();
-        self.row.resize(codes.depth, 0);
-        self.packed.resize(columns * codes.depth, 0);
-        let groups = self.packed.chunks_mut(COLUMN_LANES * codes.depth);
-        for (group, nodes) in groups.zip(nodes.chunks(COLUMN_LANES)) {
-            for (lane, node) in nodes.iter().enumerate() {
-                let (steps, _) = group.as_chunks_mut::<{ COLUMN_LANES * DEPTH_BYTES }>();
-                self.bias.push(codes.write_tile_row(*node, &mut self.row));
-                let (words, _) = self.row.as_chunks::<DEPTH_BYTES>();
-                for (step, word) in steps.iter_mut().zip(words) {
-                    // Columns are unsigned: from the least value up becomes from 0 up.
-                    let unsigned = word.map(|value| value.cast_unsigned().wrapping_add(offset));
-                    step[lane * DEPTH_BYTES..][..DEPTH_BYTES].copy_from_slice(&unsigned);
-                }
-            }
-        }
-        self.bias.resize(columns, f32::INFINITY);
-    }
-
-    /// Finds the `keep` nearest columns of each of `rows`, at most [`SHORT_LIST`]; when the rows
-    /// are the columns, no row is its own neighbor. Gives up, with `false`, where rounding blurs
-    /// the distances.
-    pub(crate) fn nearest(
-        &self,
-        (space, codes): (&Space, &Codes),
-        rows: &[u32],
-        keep: usize,
-        work: &mut CodeWork,
-    ) -> bool {
-        let columns = self.bias.len();
-        let is_within = self.nodes == rows;
-        work.nearest.clear();
-        work.products.resize(CODE_ROWS * columns, 0.0);
-        let mut reach = Reach::default();
-        for nodes in rows.chunks(CODE_ROWS) {
-            let squares = self.multiply(codes, nodes, work);
-            let products = work.products.chunks_mut(columns);
-            for ((node, square), products) in nodes.iter().zip(squares).zip(products) {
-                if is_within {
-                    // As far as can be, since a distance is less the larger its product.
-                    products[work.nearest.len()] = f32::NEG_INFINITY;
-                }
-                let mut nearest = codes.kernels.nearest_columns(products, &self.bias, keep);
-                reach.add(square, &nearest[..keep]);
-                if codes.norm(*node).is_clamped() {
-                    nearest = self.nearest_by_values(space, *node, keep, is_within);
-                }
-                work.nearest.push(nearest);
-            }
-        }
-        codes.is_sharp_at(reach.mean())
-    }
-
-    /// The products of up to [`CODE_ROWS`] rows with all columns, and the squared lengths of the
-    /// rows.
-    fn multiply(&self, codes: &Codes, nodes: &[u32], work: &mut CodeWork) -> [f32; CODE_ROWS] {
-        work.rows.resize(CODE_ROWS * codes.depth, 0);
-        let mut squares = [0.0; CODE_ROWS];
-        let rows = work.rows.chunks_mut(codes.depth).zip(nodes).zip(&mut squares);
-        for ((row, node), square) in rows {
-            *square = codes.write_tile_row(*node, row);
-        }
-        let rows = std::array::from_fn(|row| &work.rows[row * codes.depth..][..codes.depth]);
-        // Columns are larger than what they stand for.
-        let sum = |row: &[i8]| row.iter().map(|value| i32::from(*value)).sum::<i32>();
-        let starts = rows.map(|row| -codes.tile_offset() * sum(row));
-        codes.kernels.multiply_bytes(&rows, &starts, &self.packed, &mut work.products);
-        squares
-    }
-
-    /// The nearest columns of a row that codes cannot stand for.
-    fn nearest_by_values(
-        &self,
-        space: &Space,
-        node: u32,
-        keep: usize,
-        is_within: bool,
-    ) -> [Candidate; SHORT_LIST] {
-        let columns = self.nodes.iter().copied();
-        let found = scan::nearest(space, &space.query_of(node), columns, keep + 1);
-        let is_other = |near: &&Candidate| !is_within || self.nodes[near.node() as usize] != node;
-        let mut nearest = [Candidate::LAST; SHORT_LIST];
-        for (nearest, found) in nearest.iter_mut().zip(found.iter().filter(is_other)) {
-            *nearest = *found;
-        }
-        nearest
-    }
-}
-
-impl CodeWork {
-    /// Gives each row, by its place, its `keep` nearest columns.
-    pub(crate) fn give(&self, keep: usize, mut give: impl FnMut(usize, &[Candidate])) {
-        for (row, nearest) in self.nearest.iter().enumerate() {
-            let count = nearest[..keep].partition_point(|near| *near != Candidate::LAST);
-            give(row, &nearest[..count]);
-        }
-    }
-}
-
-/// How far the nearest columns of some rows are.
-#[derive(Default)]
-struct Reach {
-    sum: f32,
-    rows: f32,
-}
-
-impl Reach {
-    fn add(&mut self, square: f32, nearest: &[Candidate]) {
-        if let Some(last) = nearest.iter().rev().find(|near| **near != Candidate::LAST) {
-            self.sum += square + last.distance();
-            self.rows += 1.0;
-        }
-    }
-
-    fn mean(&self) -> f32 {
-        self.sum / self.rows.max(1.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use loomdb_testkit::generate;
-
-    use super::{CodeColumns, CodeWork, Codes};
-    use crate::space::Space;
-    use crate::{Metric, Vectors, scan};
-
-    const ROWS: usize = 300;
-    const DIM: usize = 50;
-    const KEEP: usize = 8;
-
-    /// The share of the nearest of each row that codes find, or nothing when they give up.
-    fn found_share(metric: Metric, values: &[f32]) -> Option<f64> {
-        let space = Space::new(metric, Vectors::from_flat(DIM, values).unwrap()).unwrap();
-        let codes = Codes::of(&space)?;
-        let nodes: Vec<u32> = (0..space.len() as u32).collect();
-        let (mut columns, mut work) = (CodeColumns::default(), CodeWork::default());
-        columns.fill(&codes, &nodes);
-        if !columns.nearest((&space, &codes), &nodes, KEEP, &mut work) {
-            return None;
-        }
-        let mut found = 0;
-        work.give(KEEP, |row, near| {
-            let query = space.query_of(row as u32);
-            let exact = scan::nearest(&space, &query, nodes.iter().copied(), KEEP + 1);
-            assert!(near.len() == KEEP && near.iter().all(|near| near.node() != row as u32));
-            let is_exact = |node| exact.iter().any(|exact| exact.node() == node);
-            found += near.iter().filter(|near| is_exact(near.node())).count();
-        });
-        Some(found as f64 / (ROWS * KEEP) as f64)
-    }
-
-    #[test]
-    fn codes_find_nearly_what_values_find() {
-        for metric in [Metric::L2, Metric::Cosine] {
-            for values in [generate::uniform(1, ROWS, DIM), generate::mixture(2, ROWS, DIM)] {
-                let share = found_share(metric, &values);
-                assert!(share.is_some_and(|share| share > 0.96), "{metric}: {share:?}");
-            }
-        }
-    }
-
-    /// One step for both sets is far wider than either of them.
-    #[test]
-    fn codes_give_up_where_they_are_too_coarse() {
-        assert_eq!(found_share(Metric::L2, &generate::two_far_sets(3, ROWS, DIM)), None);
-    }
-
-    /// The last row lies outside of the sample that the range was taken from.
-    #[test]
-    fn a_row_out_of_range_is_compared_by_its_values() {
-        let rows = 2 * super::SAMPLE_ROWS;
-        let mut values = generate::uniform(4, rows, DIM);
-        values[(rows - 1) * DIM..].iter_mut().for_each(|value| *value += 50.0);
-        let space = Space::new(Metric::L2, Vectors::from_flat(DIM, &values).unwrap()).unwrap();
-        let codes = Codes::of(&space).unwrap();
-        let nodes: Vec<u32> = (rows as u32 - 300..rows as u32).collect();
-        let (mut columns, mut work) = (CodeColumns::default(), CodeWork::default());
-        columns.fill(&codes, &nodes);
-        assert!(columns.nearest((&space, &codes), &nodes, KEEP, &mut work));
-        work.give(KEEP, |row, near| {
-            if row == nodes.len() - 1 {
-                let query = space.query_of(nodes[row]);
-                let exact = scan::nearest(&space, &query, nodes.iter().copied(), KEEP + 1);
-                assert_eq!(near, &exact[1..]);
-            }
-        });
-    }
 }

@@ -39,7 +39,7 @@ pub fn multiply(product: Product, dim: usize, tiles: usize, workers: &Workers) -
 fn multiply_bytes(kernels: Kernels, dim: usize, tiles: usize) {
     let depth = dim.next_multiple_of(crate::kernels::DEPTH_BYTES);
     let (rows, columns) = (vec![1; ROWS * depth], vec![1; COLUMNS * depth]);
-    let mut out = vec![0.0; CODE_ROWS * COLUMNS];
+    let mut out = vec![0; CODE_ROWS * COLUMNS];
     for _ in 0..tiles {
         for rows in rows.chunks(CODE_ROWS * depth) {
             let rows = std::array::from_fn(|row| &rows[row * depth..][..depth]);

@@ -2,41 +2,77 @@
 //! arXiv:1603.09320, algorithm 4).
 //!
 //! A candidate is kept when no neighbor that is already kept lies nearer to it than the node
-//! does. Candidates are met in order of distance, and each is compared with the kept ones
-//! only until the first that rules it out: most are ruled out by the nearest, so a node costs a
-//! few distances for each candidate instead of a matrix of all pairs.
+//! does. Each kept neighbor rules out, all at once, what it lies nearer to: most candidates are
+//! ruled out by the nearest, so a node costs a few distances for each candidate instead of a
+//! matrix of all pairs.
 
 use crate::candidate::Candidate;
-use crate::space::Space;
+use crate::ruler::Ruler;
 
-/// Moves diverse neighbors of a node out of `candidates`, which are in ascending order, to `kept`,
-/// which may hold some already, until there are `limit`. Returns the number of distances computed.
-pub(crate) fn select(
-    space: &Space,
-    candidates: &[Candidate],
-    limit: usize,
-    kept: &mut Vec<Candidate>,
-) -> u64 {
-    let mut computed = 0;
-    for &candidate in candidates {
-        if kept.len() == limit {
-            break;
-        }
-        let is_ruled_out = kept.iter().any(|neighbor| {
-            computed += 1;
-            space.between(neighbor.node(), candidate.node()) < candidate.distance()
-        });
-        if !is_ruled_out {
-            kept.push(candidate);
+/// Candidates that are looked at together. Those behind the group in which the limit is reached
+/// cost nothing.
+const GROUP: usize = 32;
+
+/// Memory that the selections of one thread share.
+#[derive(Debug, Default)]
+pub(crate) struct Pruner {
+    /// The candidates that are not ruled out yet, nearest first.
+    left: Vec<Candidate>,
+    nodes: Vec<u32>,
+    distances: Vec<f32>,
+    /// Distances computed.
+    pub computed: u64,
+}
+
+impl Pruner {
+    /// Moves diverse neighbors of a node out of `candidates`, which are in ascending order, to
+    /// `kept`, which may hold some already, until there are `limit`.
+    pub(crate) fn select(
+        &mut self,
+        ruler: Ruler<'_>,
+        candidates: &[Candidate],
+        limit: usize,
+        kept: &mut Vec<Candidate>,
+    ) {
+        for group in candidates.chunks(GROUP) {
+            self.left.clear();
+            self.left.extend_from_slice(group);
+            for neighbor in kept.iter() {
+                self.rule_out(ruler, neighbor.node());
+            }
+            while kept.len() < limit && !self.left.is_empty() {
+                let nearest = self.left.remove(0);
+                kept.push(nearest);
+                self.rule_out(ruler, nearest.node());
+            }
+            if kept.len() >= limit {
+                break;
+            }
         }
     }
-    computed
+
+    /// Drops the candidates that lie nearer to `neighbor` than to the node.
+    fn rule_out(&mut self, ruler: Ruler<'_>, neighbor: u32) {
+        if self.left.is_empty() {
+            return;
+        }
+        self.nodes.clear();
+        self.nodes.extend(self.left.iter().map(|candidate| candidate.node()));
+        self.distances.resize(self.nodes.len(), 0.0);
+        ruler.distances(neighbor, &self.nodes, &mut self.distances);
+        self.computed += self.nodes.len() as u64;
+        let mut distances = self.distances.iter();
+        self.left.retain(|candidate| {
+            distances.next().is_some_and(|distance| *distance >= candidate.distance())
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::select;
+    use super::Pruner;
     use crate::candidate::Candidate;
+    use crate::ruler::Ruler;
     use crate::space::Space;
     use crate::{Metric, Vectors};
 
@@ -49,7 +85,7 @@ mod tests {
         let mut candidates: Vec<_> = rows.map(|row| Candidate::new(distance(row), row)).collect();
         candidates.sort_unstable();
         let mut kept = Vec::new();
-        select(&space, &candidates, limit, &mut kept);
+        Pruner::default().select(Ruler::sharp(&space), &candidates, limit, &mut kept);
         kept.iter().map(|candidate| candidate.node()).collect()
     }
 

@@ -8,6 +8,7 @@ use crate::aligned::Aligned;
 use crate::blocks::Blocks;
 use crate::codes::Codes;
 use crate::kernels::{Kernels, prefetch};
+use crate::sketch::Sketch;
 use crate::vectors::check_values;
 use crate::{Error, Metric, Vectors};
 
@@ -30,6 +31,8 @@ pub(crate) struct Space {
     inverse_norms: Blocks<f32>,
     /// The rows rounded to bytes, where that pays.
     codes: Option<Codes>,
+    /// The rows as tiles multiply them, while a build looks for candidates.
+    sketch: Option<Sketch>,
 }
 
 /// A vector whose distances are asked for.
@@ -63,6 +66,7 @@ impl Space {
             rows: Blocks::new(dim, vectors.into_values()),
             inverse_norms: Blocks::new(1, norms.into_iter().collect()),
             codes: None,
+            sketch: None,
         })
     }
 
@@ -82,6 +86,7 @@ impl Space {
             rows: Blocks::new(self.dim(), Aligned::with_capacity(0)),
             inverse_norms: Blocks::new(1, Aligned::with_capacity(0)),
             codes: self.codes.as_ref().map(Codes::emptied),
+            sketch: None,
             ..*self
         }
     }
@@ -105,6 +110,19 @@ impl Space {
         self.codes = Codes::of(self);
     }
 
+    /// Makes a sketch of the rows, where that pays, for the tiles of a build.
+    pub(crate) fn make_sketch(&mut self) {
+        self.sketch = Sketch::of(self);
+    }
+
+    pub(crate) fn drop_sketch(&mut self) {
+        self.sketch = None;
+    }
+
+    pub(crate) fn sketch(&self) -> Option<&Sketch> {
+        self.sketch.as_ref()
+    }
+
     pub(crate) fn codes(&self) -> Option<&Codes> {
         self.codes.as_ref()
     }
@@ -115,13 +133,21 @@ impl Space {
 
     /// Puts row `order[i]` at place `i`.
     pub(crate) fn permute(&mut self, order: &[u32]) {
-        if let Some(codes) = &mut self.codes {
-            codes.permute(order);
-        }
-        self.rows.permute(order);
-        if self.inverse_norms.len() > 0 {
-            self.inverse_norms.permute(order);
-        }
+        let Self { rows, inverse_norms, codes, sketch, .. } = self;
+        rayon::join(
+            || rows.permute(order),
+            || {
+                if let Some(codes) = codes {
+                    codes.permute(order);
+                }
+                if let Some(sketch) = sketch {
+                    sketch.permute(order);
+                }
+                if inverse_norms.len() > 0 {
+                    inverse_norms.permute(order);
+                }
+            },
+        );
     }
 
     pub(crate) fn metric(&self) -> Metric {

@@ -325,3 +325,31 @@ fn wrong_rows_and_parameters_are_refused() {
         assert_eq!(attempt(Metric::L2, &with_zero, &way.params(4)), Ok(50), "{way}");
     }
 }
+
+/// Rows of many values that vary in few directions: tiles compare them in fewer dimensions.
+#[test]
+fn long_rows_are_found() {
+    const ROWS: usize = 20_100;
+    const FEW: usize = 48;
+    const DIM: usize = 400;
+    let (factors, basis) = (generate::mixture(31, ROWS, FEW), generate::uniform(32, DIM, FEW));
+    let value = |factors: &[f32], direction: &[f32]| -> f32 {
+        factors.iter().zip(direction).map(|(factor, value)| factor * value).sum()
+    };
+    let row = |factors| basis.chunks(FEW).map(move |direction| value(factors, direction));
+    let values = factors.chunks(FEW).flat_map(row).collect();
+    let (rows, queries) = DataSet::new("long rows", DIM, values).hold_out(100);
+    for metric in [Metric::L2, Metric::Cosine] {
+        let built = build_from(&rows, metric, &params(16, Strategy::Auto));
+        let whole = built.stats.byte_distances * DIM as u64;
+        assert!(built.stats.byte_distances == 0 || built.stats.byte_multiply_adds < whole);
+        let (oracle, mut recall) = (oracle(metric, &rows), 0.0);
+        for query in queries.rows() {
+            let found = nodes_of(&search(&built.graph, query, 10, 64));
+            let found = found.iter().map(|node| built.order[*node as usize]);
+            let exact = oracle.exact_neighbors(query, 10);
+            recall += recall_at(10, &exact, &oracle.measure(query, found));
+        }
+        assert!(recall > 97.0, "{metric}: {recall} of 100");
+    }
+}

@@ -29,7 +29,7 @@ pub struct Floor {
 impl Floor {
     /// The floor of a build of rows of `dim` values that took `seconds`.
     pub fn new(stats: &BuildStats, dim: usize, seconds: f64, workers: &Workers) -> Self {
-        let bytes = stats.byte_distances * dim as u64;
+        let bytes = stats.byte_multiply_adds;
         let floats = (stats.distance_computations - stats.byte_distances) * dim as u64;
         let rate_bytes = (bytes > 0).then(|| rate(Product::Bytes, dim, workers));
         let rate_floats = rate(Product::Floats, dim, workers);

@@ -4,6 +4,7 @@
 //! without distances: those are measured again, unrounded, when the lists are joined.
 
 use super::Computed;
+use crate::visited::Visited;
 
 /// No candidate.
 const NONE: u32 = u32::MAX;
@@ -43,20 +44,19 @@ impl Candidates {
         &mut self.nodes
     }
 
-    /// Puts the candidates of the member at `place` into `found`, ascending, each once.
-    pub(super) fn of(&self, place: usize, found: &mut Vec<u32>) {
-        found.clear();
+    /// Adds the candidates of the member at `place` that are not in `met` yet.
+    pub(super) fn of(&self, place: usize, met: &mut Visited, found: &mut Vec<u32>) {
+        let mut add = |list| found.extend(self.list(list).filter(|node| met.insert(*node)));
         match &self.lists {
-            Lists::One => found.extend(self.list(place)),
+            Lists::One => add(place),
             Lists::Many { ends, lists } => {
                 let start = place.checked_sub(1).map_or(0, |before| ends[before]);
-                for &list in &lists[start as usize..ends[place] as usize] {
-                    found.extend(self.list(list as usize));
+                let lists = &lists[start as usize..ends[place] as usize];
+                for list in lists {
+                    add(*list as usize);
                 }
             }
         }
-        found.sort_unstable();
-        found.dedup();
     }
 
     fn list(&self, list: usize) -> impl Iterator<Item = u32> + '_ {

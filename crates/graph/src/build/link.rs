@@ -14,8 +14,11 @@ use crate::candidate::Candidate;
 use crate::graph::Graph;
 use crate::params::BuildParams;
 use crate::progress::{Observer, Phase, check_canceled};
-use crate::prune;
+use crate::prune::Pruner;
 use crate::random::{Random, hash};
+use crate::ruler::Ruler;
+use crate::space::Space;
+use crate::visited::Visited;
 
 /// Random members that each member considers besides its candidates. One in some hundreds
 /// survives the prune; they join clusters that share no near pair.
@@ -84,9 +87,12 @@ struct Chosen {
 #[derive(Default)]
 pub(super) struct Work {
     pub nodes: Vec<u32>,
+    /// The nodes that are candidates, and the one whose candidates they are.
+    met: Visited,
     distances: Vec<f32>,
     pub candidates: Vec<Candidate>,
     pub kept: Vec<Candidate>,
+    pruner: Pruner,
     /// Distances computed.
     pub computed: u64,
 }
@@ -146,11 +152,13 @@ impl<'a> Linker<'a> {
             let mut chosen =
                 Chosen { degrees: Vec::with_capacity(CHUNK), links: Vec::new(), computed: 0 };
             for place in places.clone() {
-                candidates.of(place, &mut work.nodes);
-                self.add_random(level, members, place, &mut work.nodes);
-                work.measure(self.graph, members.node(place));
+                let node = members.node(place);
+                work.meet(self.graph.space.len(), node);
+                candidates.of(place, &mut work.met, &mut work.nodes);
+                self.add_random(level, members, place, work);
+                let ruler = work.measure(&self.graph.space, node);
                 work.candidates.truncate(MAX_CANDIDATES);
-                work.select(self.graph, max_degree);
+                work.select(ruler, max_degree);
                 chosen.degrees.push(work.kept.len() as u16);
                 chosen.links.extend_from_slice(&work.kept);
             }
@@ -165,20 +173,15 @@ impl<'a> Linker<'a> {
         chunks.map_init(Work::default, choose).collect()
     }
 
-    fn add_random(&self, level: u8, members: &Members, place: usize, nodes: &mut Vec<u32>) {
+    fn add_random(&self, level: u8, members: &Members, place: usize, work: &mut Work) {
         let seed = hash(self.params.seed ^ PURPOSE, u64::from(level));
         let mut random = Random::new(seed, place as u64);
-        let found = nodes.len();
         for _ in 0..RANDOM_CANDIDATES.min(members.len()) {
             let node = members.node(random.below(members.len()));
-            let is_new =
-                nodes[..found].binary_search(&node).is_err() && !nodes[found..].contains(&node);
-            if is_new {
-                nodes.push(node);
+            if work.met.insert(node) {
+                work.nodes.push(node);
             }
         }
-        let own = members.node(place);
-        nodes.retain(|node| *node != own);
     }
 
     /// Writes the list of every member: what it chose, and who chose it.
@@ -194,7 +197,9 @@ impl<'a> Linker<'a> {
                 work.candidates.extend_from_slice(own);
                 work.join(reverse.of(place));
                 if work.candidates.len() > max_degree {
-                    work.select(self.graph, max_degree);
+                    let space = &self.graph.space;
+                    let ruler = Ruler::sharp_at(space, work.candidates.first());
+                    work.select(ruler, max_degree);
                     std::mem::swap(&mut work.candidates, &mut work.kept);
                 }
                 let (table, list) = self.graph.list(members.node(place), level);
@@ -211,16 +216,35 @@ impl<'a> Linker<'a> {
 }
 
 impl Work {
+    /// Begins the candidates of `node`, one of `nodes` nodes.
+    fn meet(&mut self, nodes: usize, node: u32) {
+        self.nodes.clear();
+        self.met.restart(nodes);
+        self.met.insert(node);
+    }
+
+    /// Turns the nodes into candidates of `node`, nearest first, and returns the ruler that they
+    /// were measured with.
+    pub(super) fn measure<'a>(&mut self, space: &'a Space, node: u32) -> Ruler<'a> {
+        let coarse = Ruler::coarse(space);
+        self.measure_by(coarse, node);
+        if !coarse.is_blurred_at(self.candidates.first()) {
+            return coarse;
+        }
+        let sharp = Ruler::sharp(space);
+        self.measure_by(sharp, node);
+        sharp
+    }
+
     /// Turns the nodes into candidates of `node`, nearest first.
-    pub(super) fn measure(&mut self, graph: &Graph, node: u32) {
+    pub(super) fn measure_by(&mut self, ruler: Ruler<'_>, node: u32) {
         self.distances.clear();
         self.distances.resize(self.nodes.len(), 0.0);
-        let query = graph.space.query_of(node);
         let mut ahead = self.nodes.chunks(FETCH_ROWS).skip(1);
         let groups = self.nodes.chunks(FETCH_ROWS).zip(self.distances.chunks_mut(FETCH_ROWS));
         for (nodes, distances) in groups {
-            ahead.next().into_iter().flatten().for_each(|node| graph.space.prefetch(*node));
-            graph.space.distances(&query, nodes, distances);
+            ahead.next().into_iter().flatten().for_each(|node| ruler.prefetch(*node));
+            ruler.distances(node, nodes, distances);
         }
         self.computed += self.nodes.len() as u64;
         self.candidates.clear();
@@ -230,15 +254,15 @@ impl Work {
     }
 
     /// Keeps the neighbors that the rule selects.
-    pub(super) fn select(&mut self, graph: &Graph, max_degree: usize) {
+    pub(super) fn select(&mut self, ruler: Ruler<'_>, max_degree: usize) {
         self.kept.clear();
-        self.select_more(graph, max_degree);
+        self.select_more(ruler, max_degree);
     }
 
     /// Keeps further neighbors that the rule selects beside those that are kept.
-    pub(super) fn select_more(&mut self, graph: &Graph, max_degree: usize) {
-        let (candidates, kept) = (&self.candidates, &mut self.kept);
-        self.computed += prune::select(&graph.space, candidates, max_degree, kept);
+    pub(super) fn select_more(&mut self, ruler: Ruler<'_>, max_degree: usize) {
+        self.pruner.select(ruler, &self.candidates, max_degree, &mut self.kept);
+        self.computed += std::mem::take(&mut self.pruner.computed);
     }
 
     /// Adds links that are not there yet, and restores the order.

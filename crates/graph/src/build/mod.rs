@@ -49,8 +49,10 @@ pub struct BuildStats {
     pub strategy: Strategy,
     /// Pairs of rows whose distance was computed, by tiles or one by one.
     pub distance_computations: u64,
-    /// Those of them that were products of rows rounded to one byte a value.
+    /// Those of them that were products of rows rounded to bytes.
     pub byte_distances: u64,
+    /// The multiply-adds of those products: tiles may compare long rows in few dimensions.
+    pub byte_multiply_adds: u64,
     /// Rows that are byte for byte equal to an earlier one.
     pub duplicates: usize,
     /// Nodes that no walk reached before a link was added for them.
@@ -63,6 +65,7 @@ impl BuildStats {
             strategy,
             distance_computations: 0,
             byte_distances: 0,
+            byte_multiply_adds: 0,
             duplicates: 0,
             reconnected: 0,
         }
@@ -71,6 +74,7 @@ impl BuildStats {
     fn add(&mut self, computed: Computed) {
         self.distance_computations += computed.values + computed.bytes;
         self.byte_distances += computed.bytes;
+        self.byte_multiply_adds += computed.byte_multiply_adds;
     }
 }
 
@@ -79,15 +83,25 @@ impl BuildStats {
 struct Computed {
     values: u64,
     bytes: u64,
+    byte_multiply_adds: u64,
 }
 
 impl Computed {
     fn values(values: u64) -> Self {
-        Self { values, bytes: 0 }
+        Self { values, ..Self::default() }
     }
 
-    fn bytes(bytes: u64) -> Self {
-        Self { values: 0, bytes }
+    /// Products of rows of `depth` bytes.
+    fn bytes(bytes: u64, depth: usize) -> Self {
+        Self { values: 0, bytes, byte_multiply_adds: bytes * depth as u64 }
+    }
+
+    /// Distances that a ruler measured: by codes where there are some, but for few nodes.
+    fn by_ruler(space: &Space, count: u64) -> Self {
+        match space.codes() {
+            Some(codes) => Self::bytes(count, codes.depth()),
+            None => Self::values(count),
+        }
     }
 }
 
@@ -96,6 +110,7 @@ impl std::iter::Sum for Computed {
         parts.fold(Self::default(), |sum, part| Self {
             values: sum.values + part.values,
             bytes: sum.bytes + part.bytes,
+            byte_multiply_adds: sum.byte_multiply_adds + part.byte_multiply_adds,
         })
     }
 }
@@ -140,11 +155,15 @@ impl Bulk<'_> {
         let mut groups = duplicates::find(&space);
         stats.duplicates = groups.duplicates.len();
         space.encode();
+        if self.strategy == Strategy::Partition {
+            space.make_sketch();
+        }
         let (candidates, order) = self.candidates(&mut space, &mut groups, &mut stats)?;
         let unique = space.len() - groups.duplicates.len();
         let levels = levels::draw(unique, space.len(), self.params);
         let mut graph = Graph::unlinked(space, &levels, self.params);
         self.link_levels(&graph, &levels[..unique], candidates, &mut stats)?;
+        graph.space.drop_sketch();
         graph.entry_point = levels::entry_point(&graph, &levels);
         groups.link(&graph);
         graph.drop_blurred_codes();
@@ -200,7 +219,7 @@ impl Bulk<'_> {
             let candidates = self.upper_candidates(&graph.space, &members, stats)?;
             linker.link(level, &members, candidates)?;
         }
-        stats.distance_computations += linker.computed();
+        stats.add(Computed::by_ruler(&graph.space, linker.computed()));
         Ok(())
     }
 

@@ -6,20 +6,21 @@ use std::sync::OnceLock;
 
 use super::Computed;
 use crate::candidate::Candidate;
-use crate::codes::{CodeColumns, CodeWork, Codes};
+use crate::columns::{ColumnWork, Columns};
 use crate::nearest::Nearest;
 use crate::panel::{Panel, Tile, centre};
 use crate::scan;
+use crate::sketch::Sketch;
 use crate::space::Space;
 
 /// Rows of a tile within a leaf.
 const TILE_ROWS: usize = 128;
 
-/// Rows, and their codes if the processor gains by tiles of them.
+/// Rows, and their sketch if tiles gain by it.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub space: &'a Space,
-    pub codes: Option<&'a Codes>,
+    pub sketch: Option<&'a Sketch>,
 }
 
 /// Rows that many others are compared with.
@@ -28,14 +29,14 @@ pub(super) struct Leaders<'a> {
     nodes: &'a [u32],
     centre: Vec<f32>,
     /// Made when they are needed: usually only one of the two is.
-    columns: OnceLock<CodeColumns>,
+    columns: OnceLock<Columns>,
     panel: OnceLock<Panel>,
 }
 
 /// Memory that the tiles of one thread share.
 pub(super) struct NearWork {
-    columns: CodeColumns,
-    codes: CodeWork,
+    columns: Columns,
+    work: ColumnWork,
     panel: Panel,
     tile: Tile,
     lists: Nearest,
@@ -43,7 +44,7 @@ pub(super) struct NearWork {
 
 impl<'a> Rows<'a> {
     pub(super) fn of(space: &'a Space) -> Self {
-        Self { space, codes: space.codes().filter(|_| space.kernels().multiplies_bytes()) }
+        Self { space, sketch: space.sketch() }
     }
 }
 
@@ -53,10 +54,10 @@ impl<'a> Leaders<'a> {
         Self { rows, nodes, centre, columns: OnceLock::new(), panel: OnceLock::new() }
     }
 
-    fn columns(&self, codes: &Codes) -> &CodeColumns {
+    fn columns(&self, sketch: &Sketch) -> &Columns {
         self.columns.get_or_init(|| {
-            let mut columns = CodeColumns::default();
-            columns.fill(codes, self.nodes);
+            let mut columns = Columns::default();
+            columns.fill(sketch, self.nodes);
             columns
         })
     }
@@ -73,8 +74,8 @@ impl<'a> Leaders<'a> {
 impl NearWork {
     pub(super) fn new(space: &Space) -> Self {
         Self {
-            columns: CodeColumns::default(),
-            codes: CodeWork::default(),
+            columns: Columns::default(),
+            work: ColumnWork::default(),
             panel: Panel::default(),
             tile: Tile::default(),
             lists: Nearest::new(space.kernels(), 0, 1),
@@ -89,13 +90,13 @@ impl NearWork {
         keep: usize,
         mut give: impl FnMut(usize, &[Candidate]),
     ) -> Computed {
-        let Rows { space, codes } = leaders.rows;
+        let Rows { space, sketch } = leaders.rows;
         let pairs = (nodes.len() * leaders.nodes.len()) as u64;
-        if let Some(codes) = codes
-            && leaders.columns(codes).nearest((space, codes), nodes, keep, &mut self.codes)
+        if let Some(sketch) = sketch
+            && leaders.columns(sketch).nearest((space, sketch), nodes, keep, &mut self.work)
         {
-            self.codes.give(keep, give);
-            return Computed::bytes(pairs);
+            self.work.give(keep, give);
+            return Computed::bytes(pairs, sketch.depth());
         }
         self.panel.fill(space, nodes.iter().copied(), &leaders.centre);
         self.lists.restart(nodes.len(), keep);
@@ -117,13 +118,13 @@ impl NearWork {
         keep: usize,
         mut give: impl FnMut(usize, &[Candidate]),
     ) -> Computed {
-        let Rows { space, codes } = rows;
+        let Rows { space, sketch } = rows;
         let pairs = (nodes.len() * nodes.len().saturating_sub(1) / 2) as u64;
-        if let Some(codes) = codes {
-            self.columns.fill(codes, nodes);
-            if self.columns.nearest((space, codes), nodes, keep, &mut self.codes) {
-                self.codes.give(keep, give);
-                return Computed::bytes(pairs);
+        if let Some(sketch) = sketch {
+            self.columns.fill(sketch, nodes);
+            if self.columns.nearest((space, sketch), nodes, keep, &mut self.work) {
+                self.work.give(keep, give);
+                return Computed::bytes(pairs, sketch.depth());
             }
         }
         let all = nodes.iter().copied();

@@ -38,7 +38,7 @@ pub(crate) fn insert_ef(chunk: usize, ef_construction: usize) -> usize {
 const MIN_TILE_CHUNK: usize = 32;
 
 /// Where a search becomes cheaper than the products with all nodes.
-const MAX_TILE_NODES: usize = 40_000;
+const MAX_TILE_NODES: usize = 8_000;
 
 #[cfg(test)]
 mod tests {
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(plan(ALL_PAIRS_ROWS + 1, Strategy::Auto), Strategy::Partition);
         assert_eq!(plan(5, Strategy::Partition), Strategy::Partition);
         assert!(!inserts_by_tiles(1, 10));
-        assert!(inserts_by_tiles(100, 10_000));
+        assert!(inserts_by_tiles(100, 1_000));
         assert!(!inserts_by_tiles(100, 1_000_000));
         assert_eq!((insert_ef(1, 200), insert_ef(100, 200), insert_ef(100, 1)), (200, 100, 1));
     }

@@ -4,15 +4,16 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    __m256, __m256i, _CMP_LT_OQ, _mm_add_epi32, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32,
-    _mm_extract_epi32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_abs_epi8, _mm256_add_epi32,
-    _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_si128, _mm256_cmp_ps,
-    _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32,
-    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_movemask_ps, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
-    _mm256_sign_epi8, _mm256_sub_ps,
+    __m256, __m256i, _CMP_LT_OQ, _mm_add_epi32, _mm_add_ps, _mm_add_ss, _mm_cvtsi128_si32,
+    _mm_cvtss_f32, _mm_extract_epi32, _mm_movehdup_ps, _mm_movehl_ps, _mm_shuffle_epi32,
+    _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_castps256_ps128,
+    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_extractf128_ps, _mm256_extracti128_si256,
+    _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_movemask_ps, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_sub_ps,
 };
 
+use super::lanes::{Lanes, NearestLanes};
 use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, avx2_tiles, many, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -106,18 +107,21 @@ impl Avx2 {
         rows: &[&[i8]; CODE_ROWS],
         starts: &[i32; CODE_ROWS],
         columns: &[u8],
-        out: &mut [f32],
+        out: &mut [i32],
     ) {
         with_proof!(avx2_tiles::multiply_bytes(rows, starts, columns, out));
     }
 
-    pub(super) fn nearest_columns(
-        self,
-        products: &[f32],
-        bias: &[f32],
-        keep: usize,
-    ) -> [Candidate; SHORT_LIST] {
-        with_proof!(avx2_tiles::nearest_columns(products, bias, keep))
+    pub(super) fn mirror(self, matrix: &mut [i32], stride: usize) {
+        with_proof!(avx2_tiles::mirror(matrix, stride));
+    }
+
+    pub(super) fn transpose(self, rows: &[i32], columns: &mut [i32]) {
+        with_proof!(avx2_tiles::transpose(rows, columns));
+    }
+
+    pub(super) fn nearest_columns(self, lanes: &Lanes<'_>) -> NearestLanes {
+        with_proof!(avx2_tiles::nearest_columns(lanes))
     }
 }
 
@@ -206,8 +210,10 @@ fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
     for (left, right) in lefts.iter().zip(rights) {
         sum = add_products(sum, load_bytes(left), load_bytes(right));
     }
-    let [sum, ..] = reduce_integers([sum, sum, sum, sum]);
-    sum + scalar::dot_bytes(left, right)
+    let quad = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+    let pair = _mm_add_epi32(quad, _mm_shuffle_epi32::<0b1110>(quad));
+    let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<0b0001>(pair));
+    _mm_cvtsi128_si32(one) + scalar::dot_bytes(left, right)
 }
 
 /// Several rows at a time: a row of bytes is so short that adding up the lanes of each alone would

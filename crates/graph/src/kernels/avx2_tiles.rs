@@ -4,14 +4,16 @@
 //! two pairs, so that only every second sum is widened.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _CMP_LE_OQ, _CMP_LT_OQ, _mm256_add_epi16, _mm256_add_epi32, _mm256_cmp_ps,
-    _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_min_ps, _mm256_movemask_ps, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+    __m256i, _mm_cvtsi32_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_castps_si256,
+    _mm256_castsi256_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_max_epu32, _mm256_min_epu32, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_ps,
+    _mm256_slli_epi32, _mm256_srl_epi32, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_ps,
+    _mm256_unpacklo_ps,
 };
 
-use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST, scalar};
-use crate::candidate::Candidate;
+use super::lanes::{COLUMN_BITS, FAR, Key, Lanes, NearestLanes};
+use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST};
 
 const LANES: usize = 8;
 
@@ -29,22 +31,22 @@ pub(super) fn multiply_bytes(
     rows: &[&[i8]; CODE_ROWS],
     starts: &[i32; CODE_ROWS],
     columns: &[u8],
-    out: &mut [f32],
+    out: &mut [i32],
 ) {
     let depth = rows[0].len();
-    let stride = columns.len() / depth;
+    let stride = out.len() / CODE_ROWS;
     let (rows, _) = rows.as_chunks::<ROWS>();
     let (starts, _) = starts.as_chunks::<ROWS>();
     for (group, columns) in columns.chunks(COLUMN_LANES * depth).enumerate() {
         let (steps, _) = columns.as_chunks::<STEP_BYTES>();
         for (block, (rows, starts)) in rows.iter().zip(starts).enumerate() {
-            let rows = rows.map(|row| row.as_chunks::<DEPTH_BYTES>().0);
+            let rows = rows.each_ref().map(|row| row.as_chunks::<DEPTH_BYTES>().0);
             let sums = multiply_group(rows, starts, steps);
             for (row, sums) in sums.into_iter().enumerate() {
                 let from = (block * ROWS + row) * stride + group * COLUMN_LANES;
                 let (parts, _) = out[from..][..COLUMN_LANES].as_chunks_mut::<LANES>();
                 for (part, sum) in parts.iter_mut().zip(sums) {
-                    store(_mm256_cvtepi32_ps(sum), part);
+                    store(sum, part);
                 }
             }
         }
@@ -56,11 +58,13 @@ pub(super) fn multiply_bytes(
 #[target_feature(enable = "avx2,fma")]
 #[allow(clippy::needless_range_loop, clippy::similar_names)]
 fn multiply_group(
-    rows: [&[[i8; DEPTH_BYTES]]; ROWS],
+    mut rows: [&[[i8; DEPTH_BYTES]]; ROWS],
     starts: &[i32; ROWS],
     columns: &[[u8; STEP_BYTES]],
 ) -> [[__m256i; PARTS]; ROWS] {
-    let rows = rows.map(|row| &row[..columns.len()]);
+    for row in &mut rows {
+        *row = &row[..columns.len()];
+    }
     let ones = _mm256_set1_epi16(1);
     // Loops over indices: iterators would keep the sums in memory instead of registers.
     let mut sums = [[_mm256_setzero_si256(); PARTS]; ROWS];
@@ -97,7 +101,9 @@ fn multiply_group(
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn word(bytes: [i8; DEPTH_BYTES]) -> __m256i {
-    _mm256_set1_epi32(i32::from_le_bytes(bytes.map(i8::cast_unsigned)))
+    let [a, b, c, d] = bytes;
+    let bytes = [a as u8, b as u8, c as u8, d as u8];
+    _mm256_set1_epi32(i32::from_le_bytes(bytes))
 }
 
 #[inline]
@@ -109,95 +115,132 @@ fn load_step(step: &[u8; STEP_BYTES]) -> [__m256i; PARTS] {
     unsafe { [_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())] }
 }
 
-/// Two passes over the entries: the nearest of each lane bound the last of the nearest columns,
-/// and few columns are under that bound.
+/// Block by block, transposed in registers.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn nearest_columns(
-    products: &[f32],
-    bias: &[f32],
-    keep: usize,
-) -> [Candidate; SHORT_LIST] {
-    let (products, _) = products.as_chunks::<COLUMN_LANES>();
-    let (bias, _) = bias.as_chunks::<COLUMN_LANES>();
-    let far = _mm256_set1_ps(f32::INFINITY);
-    let mut minima = [far; PARTS];
-    for (products, bias) in products.iter().zip(bias) {
-        let distances = distances(products, bias);
-        minima = [_mm256_min_ps(minima[0], distances[0]), _mm256_min_ps(minima[1], distances[1])];
-    }
-    let bound = _mm256_set1_ps(nth_least(minima, keep - 1));
-    let mut nearest = [Candidate::LAST; SHORT_LIST];
-    for (group, (products, bias)) in products.iter().zip(bias).enumerate() {
-        let distances = distances(products, bias);
-        let passed = distances.map(|distances| {
-            let is_finite = _mm256_cmp_ps::<_CMP_LT_OQ>(distances, far);
-            let is_near = _mm256_cmp_ps::<_CMP_LE_OQ>(distances, bound);
-            _mm256_movemask_ps(is_finite) & _mm256_movemask_ps(is_near)
-        });
-        let mut passed = passed[0] | passed[1] << LANES;
-        if passed == 0 {
-            continue;
-        }
-        let lanes = stored(distances);
-        while passed != 0 {
-            let lane = passed.trailing_zeros() as usize;
-            let column = (group * COLUMN_LANES + lane) as u32;
-            scalar::insert_sorted(&mut nearest, Candidate::new(lanes[lane], column));
-            passed &= passed - 1;
+pub(super) fn mirror(matrix: &mut [i32], stride: usize) {
+    for row in (COLUMN_LANES..stride).step_by(LANES) {
+        for column in (0..row / COLUMN_LANES * COLUMN_LANES).step_by(LANES) {
+            let block = load_block(&matrix[row * stride + column..], stride);
+            store_block(transposed(block), &mut matrix[column * stride + row..], stride);
         }
     }
-    nearest
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn transpose(rows: &[i32], columns: &mut [i32]) {
+    let stride = rows.len() / CODE_ROWS;
+    for column in (0..stride).step_by(LANES) {
+        let block = load_block(&rows[column..], stride);
+        store_block(transposed(block), &mut columns[column * CODE_ROWS..], CODE_ROWS);
+    }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn distances(products: &[f32; COLUMN_LANES], bias: &[f32; COLUMN_LANES]) -> [__m256; PARTS] {
-    let minus_two = _mm256_set1_ps(-2.0);
-    [0, LANES].map(|from| _mm256_fmadd_ps(load(&products[from..]), minus_two, load(&bias[from..])))
+fn load_block(entries: &[i32], stride: usize) -> [__m256i; LANES] {
+    let mut block = [_mm256_setzero_si256(); LANES];
+    for (row, line) in block.iter_mut().enumerate() {
+        *line = load(&entries[row * stride..][..LANES]);
+    }
+    block
 }
 
-/// The value that has `n` of the sixteen before it, or one that is equal.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn nth_least(values: [__m256; PARTS], n: usize) -> f32 {
-    let mut nth = f32::NEG_INFINITY;
-    for value in stored(values) {
-        let wide = _mm256_set1_ps(value);
-        let smaller = values.map(|values| _mm256_cmp_ps::<_CMP_LT_OQ>(values, wide));
-        let smaller = smaller.map(|mask| _mm256_movemask_ps(mask).count_ones());
-        // Of equal values none counts the others, so the largest of those with few before them
-        // is the one.
-        if smaller[0] + smaller[1] <= n as u32 {
-            nth = nth.max(value);
+fn store_block(block: [__m256i; LANES], entries: &mut [i32], stride: usize) {
+    for (row, line) in block.into_iter().enumerate() {
+        store(line, &mut entries[row * stride..][..LANES]);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn transposed(block: [__m256i; LANES]) -> [__m256i; LANES] {
+    let mut floats = [_mm256_setzero_ps(); LANES];
+    for (float, line) in floats.iter_mut().zip(block) {
+        *float = _mm256_castsi256_ps(line);
+    }
+    let [a, b, c, d, e, f, g, h] = floats;
+    // Pairs of rows, then four rows, then halves.
+    let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    let (ef, ef_high) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
+    let (gh, gh_high) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
+    let first = [
+        _mm256_shuffle_ps::<0x44>(ab, cd),
+        _mm256_shuffle_ps::<0xEE>(ab, cd),
+        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+        _mm256_shuffle_ps::<0xEE>(ab_high, cd_high),
+    ];
+    let second = [
+        _mm256_shuffle_ps::<0x44>(ef, gh),
+        _mm256_shuffle_ps::<0xEE>(ef, gh),
+        _mm256_shuffle_ps::<0x44>(ef_high, gh_high),
+        _mm256_shuffle_ps::<0xEE>(ef_high, gh_high),
+    ];
+    let columns = [
+        _mm256_permute2f128_ps::<0x20>(first[0], second[0]),
+        _mm256_permute2f128_ps::<0x20>(first[1], second[1]),
+        _mm256_permute2f128_ps::<0x20>(first[2], second[2]),
+        _mm256_permute2f128_ps::<0x20>(first[3], second[3]),
+        _mm256_permute2f128_ps::<0x31>(first[0], second[0]),
+        _mm256_permute2f128_ps::<0x31>(first[1], second[1]),
+        _mm256_permute2f128_ps::<0x31>(first[2], second[2]),
+        _mm256_permute2f128_ps::<0x31>(first[3], second[3]),
+    ];
+    let mut block = block;
+    for (line, column) in block.iter_mut().zip(columns) {
+        *line = _mm256_castps_si256(column);
+    }
+    block
+}
+
+/// Sorted lists, each of a row, grow in the lanes of as many registers as a list has entries: the
+/// nearer of two keys stays, and the other moves on to the next entry.
+#[target_feature(enable = "avx2,fma")]
+#[allow(clippy::needless_range_loop)]
+pub(super) fn nearest_columns(lanes: &Lanes<'_>) -> NearestLanes {
+    let squares = load(&lanes.squares);
+    let shift = _mm_cvtsi32_si128(lanes.shift.cast_signed());
+    let far = _mm256_set1_epi32(FAR.cast_signed());
+    let mut nearest = [_mm256_set1_epi32(-1); SHORT_LIST];
+    let entries = lanes.entries.chunks(lanes.stride);
+    for (column, (bias, entries)) in (0..).zip(lanes.bias.iter().zip(entries)) {
+        let product = load(&entries[..LANES]);
+        let square = _mm256_add_epi32(squares, _mm256_set1_epi32(*bias));
+        let square = _mm256_sub_epi32(square, _mm256_add_epi32(product, product));
+        let square = _mm256_min_epu32(_mm256_srl_epi32(square, shift), far);
+        let square = _mm256_slli_epi32::<{ COLUMN_BITS.cast_signed() }>(square);
+        let mut moved = _mm256_or_si256(square, _mm256_set1_epi32(column));
+        for place in 0..SHORT_LIST {
+            let kept = _mm256_min_epu32(nearest[place], moved);
+            moved = _mm256_max_epu32(nearest[place], moved);
+            nearest[place] = kept;
         }
     }
-    nth
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn stored(values: [__m256; PARTS]) -> [f32; COLUMN_LANES] {
-    let mut lanes = [0.0; COLUMN_LANES];
-    let (parts, _) = lanes.as_chunks_mut::<LANES>();
-    for (part, values) in parts.iter_mut().zip(values) {
-        store(values, part);
+    let mut keys = [[Key::LAST; CODE_ROWS]; SHORT_LIST];
+    for (keys, nearest) in keys.iter_mut().zip(nearest) {
+        let mut words = [0; LANES];
+        store(nearest, &mut words);
+        *keys = words.map(|word| Key(word.cast_unsigned()));
     }
-    lanes
+    keys
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-fn load(values: &[f32]) -> __m256 {
-    debug_assert!(values.len() >= LANES);
-    // SAFETY: every caller passes at least eight values; the load needs no alignment.
-    unsafe { _mm256_loadu_ps(values.as_ptr()) }
+fn load(entries: &[i32]) -> __m256i {
+    debug_assert!(entries.len() >= LANES);
+    // SAFETY: every caller passes at least eight entries; the load needs no alignment.
+    unsafe { _mm256_loadu_si256(entries.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-fn store(values: __m256, part: &mut [f32; LANES]) {
-    // SAFETY: there is room for eight values; the store needs no alignment.
-    unsafe { _mm256_storeu_ps(part.as_mut_ptr(), values) }
+fn store(values: __m256i, entries: &mut [i32]) {
+    debug_assert!(entries.len() >= LANES);
+    // SAFETY: every caller has room for eight entries; the store needs no alignment.
+    unsafe { _mm256_storeu_si256(entries.as_mut_ptr().cast(), values) }
 }

@@ -4,17 +4,16 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _CMP_LE_OQ, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_alignr_epi64, _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_cmple_epi32_mask,
-    _mm512_fmadd_ps, _mm512_loadu_epi64, _mm512_loadu_ps, _mm512_mask_add_epi32,
-    _mm512_mask_mov_epi64, _mm512_mask_mov_ps, _mm512_mask_reduce_max_ps,
-    _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_min_ps,
-    _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_storeu_epi32, _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, __m512i, __mmask16, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps, _mm512_alignr_epi64,
+    _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_fmadd_ps, _mm512_loadu_epi64,
+    _mm512_loadu_ps, _mm512_mask_mov_epi64, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
+    _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_epi32,
+    _mm512_set1_epi64, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_storeu_epi32,
+    _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::avx2::Avx2;
+use super::lanes::{Lanes, NearestLanes};
 use super::vnni::Vnni;
 use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
@@ -123,7 +122,7 @@ impl Avx512 {
         rows: &[&[i8]; CODE_ROWS],
         starts: &[i32; CODE_ROWS],
         columns: &[u8],
-        out: &mut [f32],
+        out: &mut [i32],
     ) {
         match self.vnni {
             Some(vnni) => vnni.multiply_bytes(rows, starts, columns, out),
@@ -131,13 +130,16 @@ impl Avx512 {
         }
     }
 
-    pub(super) fn nearest_columns(
-        self,
-        products: &[f32],
-        bias: &[f32],
-        keep: usize,
-    ) -> [Candidate; SHORT_LIST] {
-        with_proof!(nearest_columns(products, bias, keep))
+    pub(super) fn mirror(self, matrix: &mut [i32], stride: usize) {
+        self.avx2.mirror(matrix, stride);
+    }
+
+    pub(super) fn transpose(self, rows: &[i32], columns: &mut [i32]) {
+        self.avx2.transpose(rows, columns);
+    }
+
+    pub(super) fn nearest_columns(self, lanes: &Lanes<'_>) -> NearestLanes {
+        self.avx2.nearest_columns(lanes)
     }
 }
 
@@ -299,68 +301,4 @@ fn inserted(list: __m512i, candidate: Candidate) -> __m512i {
     let place = behind & !(behind << 1);
     let shifted = _mm512_mask_mov_epi64(list, behind, moved);
     _mm512_mask_mov_epi64(shifted, place, new)
-}
-
-/// Two passes over the entries: the nearest of each lane bound the last of the nearest columns,
-/// and few columns are under that bound.
-#[target_feature(enable = "avx512f")]
-fn nearest_columns(products: &[f32], bias: &[f32], keep: usize) -> [Candidate; SHORT_LIST] {
-    let (products, _) = products.as_chunks::<LANES>();
-    let (bias, _) = bias.as_chunks::<LANES>();
-    let distances = |(products, bias): (&[f32; LANES], &[f32; LANES])| {
-        _mm512_fmadd_ps(load(products), _mm512_set1_ps(-2.0), load(bias))
-    };
-    let far = _mm512_set1_ps(f32::INFINITY);
-    let mut minima = far;
-    for pair in products.iter().zip(bias) {
-        minima = _mm512_min_ps(minima, distances(pair));
-    }
-    let bound = _mm512_set1_ps(nth_least(minima, keep - 1));
-    let mut nearest = _mm512_set1_epi64(Candidate::LAST.bits() as i64);
-    for (group, pair) in products.iter().zip(bias).enumerate() {
-        let distances = distances(pair);
-        let is_finite = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(distances, far);
-        let mut passed = is_finite & _mm512_cmp_ps_mask::<_CMP_LE_OQ>(distances, bound);
-        if passed == 0 {
-            continue;
-        }
-        let mut lanes = [0.0; LANES];
-        store(distances, &mut lanes);
-        while passed != 0 {
-            let lane = passed.trailing_zeros() as usize;
-            let column = (group * LANES + lane) as u32;
-            nearest = inserted(nearest, Candidate::new(lanes[lane], column));
-            passed &= passed - 1;
-        }
-    }
-    let mut list = [Candidate::LAST; SHORT_LIST];
-    store_list(nearest, &mut list);
-    list
-}
-
-/// The value that has `n` of the sixteen before it, or one that is equal.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn nth_least(values: __m512, n: usize) -> f32 {
-    let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    let mut smaller = _mm512_setzero_si512();
-    for step in 1..LANES {
-        // A permutation takes its indices modulo sixteen.
-        let others = _mm512_add_epi32(lanes, _mm512_set1_epi32(step as i32));
-        let others = _mm512_permutexvar_ps(others, values);
-        let is_smaller = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(others, values);
-        smaller = _mm512_mask_add_epi32(smaller, is_smaller, smaller, _mm512_set1_epi32(1));
-    }
-    // Of equal values none counts the others, so the largest of those with few before them is
-    // the one.
-    let is_before = _mm512_cmple_epi32_mask(smaller, _mm512_set1_epi32(n as i32));
-    _mm512_mask_reduce_max_ps(is_before, values)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-#[allow(unsafe_code)]
-fn store(values: __m512, lanes: &mut [f32; LANES]) {
-    // SAFETY: there is room for sixteen values; the store needs no alignment.
-    unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), values) }
 }

@@ -4,6 +4,7 @@
 //! one. `scalar` is the oracle that the others are tested against. This folder is the only place
 //! with `unsafe`: wide loads, prefetch and the call of the matrix product.
 
+mod lanes;
 mod scalar;
 mod tile;
 
@@ -18,6 +19,9 @@ mod neon;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+pub(crate) use lanes::{
+    FAR_BIAS, FAR_PRODUCT, Lanes, MAX_COLUMNS, MAX_DEPTH, NearestLanes, spare_bits,
+};
 pub(crate) use tile::{Passed, Scan, Survivors, products};
 
 use crate::blocks::Blocks;
@@ -197,9 +201,9 @@ impl Kernels {
     }
 
     /// The inner products of rows with columns, each from the start of its row on. The columns
-    /// lie in groups of [`COLUMN_LANES`], [`DEPTH_BYTES`] of each column after the other; `out`
-    /// gets row after row. Values have [`Self::tile_bits`], with a sign in rows and without one in
-    /// columns.
+    /// lie in groups of [`COLUMN_LANES`], [`DEPTH_BYTES`] of each column after the other; they
+    /// come first in each of the equal rows of `out`. Values have [`Self::tile_bits`], with a sign
+    /// in rows and without one in columns.
     ///
     /// # Panics
     /// When the lengths do not fit.
@@ -208,7 +212,7 @@ impl Kernels {
         rows: &[&[i8]; CODE_ROWS],
         starts: &[i32; CODE_ROWS],
         columns: &[u8],
-        out: &mut [f32],
+        out: &mut [i32],
     ) {
         let depth = rows[0].len();
         let column_count = columns.len() / depth.max(1);
@@ -216,25 +220,42 @@ impl Kernels {
         assert!(rows.iter().all(|row| row.len() == depth), "rows of equal length");
         assert!(column_count.is_multiple_of(COLUMN_LANES), "whole groups of columns");
         assert_eq!(columns.len(), column_count * depth, "columns as long as the rows");
-        assert_eq!(out.len(), CODE_ROWS * column_count, "one entry for each pair");
+        assert!(out.len() >= CODE_ROWS * column_count, "one entry for each pair");
+        assert!(out.len().is_multiple_of(CODE_ROWS), "equal rows");
         dispatch!(self, multiply_bytes(rows, starts, columns, out));
     }
 
-    /// The nearest columns of a row, when distances are `bias - 2 * product`: the first `keep`
-    /// of a sorted list, at most [`SHORT_LIST`].
+    /// Completes a square matrix: what lies before the diagonal, in blocks of [`COLUMN_LANES`] rows
+    /// and columns, goes behind it.
     ///
     /// # Panics
-    /// When the lengths are not equal, or not whole groups of [`COLUMN_LANES`].
-    pub(crate) fn nearest_columns(
-        self,
-        products: &[f32],
-        bias: &[f32],
-        keep: usize,
-    ) -> [Candidate; SHORT_LIST] {
-        assert_eq!(products.len(), bias.len(), "one bias for each column");
-        assert!(bias.len().is_multiple_of(COLUMN_LANES), "whole groups of columns");
-        debug_assert!((1..=SHORT_LIST).contains(&keep));
-        dispatch!(self, nearest_columns(products, bias, keep))
+    /// When the matrix is not square, or not of whole blocks.
+    pub(crate) fn mirror(self, matrix: &mut [i32], stride: usize) {
+        assert!(stride.is_multiple_of(COLUMN_LANES), "whole blocks");
+        assert_eq!(matrix.len(), stride * stride, "a square");
+        dispatch!(self, mirror(matrix, stride));
+    }
+
+    /// Puts the columns of a matrix of [`CODE_ROWS`] rows one behind the other.
+    ///
+    /// # Panics
+    /// When the lengths do not fit, or are not whole groups of [`COLUMN_LANES`] columns.
+    pub(crate) fn transpose(self, rows: &[i32], columns: &mut [i32]) {
+        assert_eq!(rows.len(), columns.len(), "one place for each entry");
+        assert!(rows.len().is_multiple_of(CODE_ROWS * COLUMN_LANES), "whole groups of columns");
+        dispatch!(self, transpose(rows, columns));
+    }
+
+    /// The nearest columns of eight rows.
+    ///
+    /// # Panics
+    /// When the lengths do not fit, or there are more than [`MAX_COLUMNS`].
+    pub(crate) fn nearest_columns(self, lanes: &Lanes<'_>) -> NearestLanes {
+        let columns = lanes.bias.len();
+        assert!(columns <= MAX_COLUMNS, "a key has room for the column");
+        let last = columns.saturating_sub(1) * lanes.stride;
+        assert!(lanes.entries.len() >= last + CODE_ROWS, "entries of each column");
+        dispatch!(self, nearest_columns(lanes))
     }
 }
 

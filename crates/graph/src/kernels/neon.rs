@@ -8,6 +8,7 @@ use std::arch::aarch64::{
     vfmaq_f32, vget_low_s8, vld1q_f32, vld1q_s8, vmull_high_s8, vmull_s8, vpadalq_s16, vsubq_f32,
 };
 
+use super::lanes::{Lanes, NearestLanes};
 use super::{CODE_ROWS, SHORT_LIST, Scan, Survivors, many, scalar};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -101,18 +102,21 @@ impl Neon {
         rows: &[&[i8]; CODE_ROWS],
         starts: &[i32; CODE_ROWS],
         columns: &[u8],
-        out: &mut [f32],
+        out: &mut [i32],
     ) {
         scalar::multiply_bytes(rows, starts, columns, out);
     }
 
-    pub(super) fn nearest_columns(
-        self,
-        products: &[f32],
-        bias: &[f32],
-        keep: usize,
-    ) -> [Candidate; SHORT_LIST] {
-        scalar::nearest_columns(products, bias, keep)
+    pub(super) fn mirror(self, matrix: &mut [i32], stride: usize) {
+        scalar::mirror(matrix, stride);
+    }
+
+    pub(super) fn transpose(self, rows: &[i32], columns: &mut [i32]) {
+        scalar::transpose(rows, columns);
+    }
+
+    pub(super) fn nearest_columns(self, lanes: &Lanes<'_>) -> NearestLanes {
+        scalar::nearest_columns(lanes)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The plain loops: what every other instruction set must agree with.
 
+use super::lanes::{Key, Lanes, NearestLanes};
 use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST, Scan, Survivors, many};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -58,33 +59,53 @@ pub(super) fn multiply_bytes(
     rows: &[&[i8]; CODE_ROWS],
     starts: &[i32; CODE_ROWS],
     columns: &[u8],
-    out: &mut [f32],
+    out: &mut [i32],
 ) {
     let depth = rows[0].len();
     let column_count = columns.len() / depth;
-    for ((row, start), out) in rows.iter().zip(starts).zip(out.chunks_mut(column_count)) {
-        for (column, out) in out.iter_mut().enumerate() {
+    let stride = out.len() / CODE_ROWS;
+    for ((row, start), out) in rows.iter().zip(starts).zip(out.chunks_mut(stride)) {
+        for (column, out) in out[..column_count].iter_mut().enumerate() {
             let group = &columns[column / COLUMN_LANES * COLUMN_LANES * depth..];
             let own = (column % COLUMN_LANES) * DEPTH_BYTES;
             let steps =
                 group.chunks(COLUMN_LANES * DEPTH_BYTES).map(|step| &step[own..][..DEPTH_BYTES]);
             let pairs = row.chunks(DEPTH_BYTES).zip(steps).flat_map(|(x, y)| x.iter().zip(y));
             let product: i32 = pairs.map(|(x, y)| i32::from(*x) * i32::from(*y)).sum();
-            *out = (start + product) as f32;
+            *out = start + product;
         }
     }
 }
 
-pub(super) fn nearest_columns(
-    products: &[f32],
-    bias: &[f32],
-    _keep: usize,
-) -> [Candidate; SHORT_LIST] {
-    let mut nearest = [Candidate::LAST; SHORT_LIST];
-    for (column, (product, bias)) in (0..).zip(products.iter().zip(bias)) {
-        let distance = product.mul_add(-2.0, *bias);
-        if distance < f32::INFINITY {
-            insert_sorted(&mut nearest, Candidate::new(distance, column));
+pub(super) fn mirror(matrix: &mut [i32], stride: usize) {
+    for row in 0..stride {
+        for column in row / COLUMN_LANES * COLUMN_LANES + COLUMN_LANES..stride {
+            matrix[row * stride + column] = matrix[column * stride + row];
+        }
+    }
+}
+
+pub(super) fn transpose(rows: &[i32], columns: &mut [i32]) {
+    let stride = rows.len() / CODE_ROWS;
+    for (row, values) in rows.chunks(stride).enumerate() {
+        for (column, value) in values.iter().enumerate() {
+            columns[column * CODE_ROWS + row] = *value;
+        }
+    }
+}
+
+pub(super) fn nearest_columns(lanes: &Lanes<'_>) -> NearestLanes {
+    let mut nearest = [[Key::LAST; CODE_ROWS]; SHORT_LIST];
+    for (column, (bias, entries)) in
+        lanes.bias.iter().zip(lanes.entries.chunks(lanes.stride)).enumerate()
+    {
+        for lane in 0..CODE_ROWS {
+            let square = lanes.squares[lane] + bias;
+            let square = square.wrapping_sub(entries[lane].wrapping_mul(2)).cast_unsigned();
+            let mut moved = Key::new(square, lanes.shift, column);
+            for list in &mut nearest {
+                (list[lane], moved) = (list[lane].min(moved), list[lane].max(moved));
+            }
         }
     }
     nearest

@@ -1,6 +1,10 @@
 //! Every instruction set against the scalar loops, on odd lengths and unaligned rows.
 
-use super::{CODE_ROWS, Kernels, SHORT_LIST, Scan, Survivors, products, scalar};
+use super::lanes::Key;
+use super::{
+    CODE_ROWS, FAR_BIAS, FAR_PRODUCT, Kernels, Lanes, MAX_COLUMNS, MAX_DEPTH, SHORT_LIST, Scan,
+    Survivors, products, scalar, spare_bits,
+};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 use crate::random::{hash, unit};
@@ -181,7 +185,7 @@ fn products_of_bytes_agree_with_scalar() {
                 let starts = std::array::from_fn(|row| row as i32 * 1_000 - 3_000);
                 let packed: Vec<u8> =
                     bytes(columns * depth, 13).map(|byte| byte >> spare).collect();
-                let mut out = vec![f32::NAN; CODE_ROWS * columns];
+                let mut out = vec![-1; CODE_ROWS * (columns + 16)];
                 let mut oracle = out.clone();
                 kernels.multiply_bytes(&rows, &starts, &packed, &mut out);
                 scalar::multiply_bytes(&rows, &starts, &packed, &mut oracle);
@@ -199,32 +203,77 @@ fn extreme_products_of_bytes() {
         let spare = 8 - kernels.tile_bits();
         let (least, most) = (i8::MIN >> spare, u8::MAX >> spare);
         let (code, packed) = (vec![least; depth], vec![most; 16 * depth]);
-        let mut out = vec![0.0; CODE_ROWS * 16];
+        let mut out = vec![0; CODE_ROWS * 16];
         kernels.multiply_bytes(&[&code[..]; CODE_ROWS], &[0; CODE_ROWS], &packed, &mut out);
-        let expected = f32::from(least) * f32::from(most) * depth as f32;
+        let expected = i32::from(least) * i32::from(most) * depth as i32;
         assert!(out.iter().all(|entry| *entry == expected), "{}", kernels.name());
     }
 }
 
 #[test]
-fn nearest_columns_agree_with_scalar() {
+fn moved_entries_agree_with_scalar() {
     for kernels in Kernels::available() {
-        for columns in [16, 48, 384] {
-            for keep in [1, 2, 7, 8] {
-                for seed in 0..20 {
-                    // Few different values, so that many tie.
-                    let rounded = |values: Vec<f32>| -> Vec<f32> {
-                        values.into_iter().map(|value| (value * 3.0).round()).collect()
-                    };
-                    let products = rounded(values(columns, 20 + seed));
-                    let mut bias = rounded(values(columns, 40 + seed));
-                    bias[columns - 5..].fill(f32::INFINITY);
-                    let found = kernels.nearest_columns(&products, &bias, keep);
-                    let oracle = scalar::nearest_columns(&products, &bias, keep);
-                    let case = format!("{} {columns} {keep}", kernels.name());
-                    assert_eq!(found[..keep], oracle[..keep], "{case}");
+        for columns in [16, 48, 112] {
+            let mut matrix: Vec<i32> = (0..(columns * columns) as i32).collect();
+            let mut oracle = matrix.clone();
+            kernels.mirror(&mut matrix, columns);
+            scalar::mirror(&mut oracle, columns);
+            assert_eq!(matrix, oracle, "{} {columns}", kernels.name());
+            let rows = &oracle[..CODE_ROWS * columns];
+            let (mut found, mut expected) = (vec![0; rows.len()], vec![0; rows.len()]);
+            kernels.transpose(rows, &mut found);
+            scalar::transpose(rows, &mut expected);
+            assert_eq!(found, expected, "{} {columns}", kernels.name());
+        }
+    }
+}
+
+/// The oracle sorts; few different distances, so that many tie.
+#[test]
+fn nearest_columns_are_those_of_a_sort() {
+    for kernels in Kernels::available() {
+        for (columns, shift) in [(3, 0), (16, 2), (100, 0), (MAX_COLUMNS, 5)] {
+            let small = |seed| -> Vec<i32> {
+                let words = bytes(columns * CODE_ROWS, seed);
+                words.into_iter().map(|byte| i32::from(byte % 50) << shift).collect()
+            };
+            let (mut entries, mut bias) = (small(21), small(22)[..columns].to_vec());
+            let squares = std::array::from_fn(|lane| 200_000 + lane as i32);
+            entries[CODE_ROWS + 3] = FAR_PRODUCT;
+            bias[0] = FAR_BIAS;
+            let lanes = Lanes { entries: &entries, stride: CODE_ROWS, squares, bias: &bias, shift };
+            let found = kernels.nearest_columns(&lanes);
+            for (lane, square) in squares.iter().enumerate() {
+                let distance = |column: usize| {
+                    (square + bias[column] - 2 * entries[column * CODE_ROWS + lane]) >> shift
+                };
+                let is_near = |column: &usize| *column > 0 && !(*column == 1 && lane == 3);
+                let mut near: Vec<(i32, usize)> =
+                    (0..columns).filter(is_near).map(|column| (distance(column), column)).collect();
+                near.sort_unstable();
+                for (place, keys) in found.iter().enumerate() {
+                    let key = keys[lane];
+                    let found = key.square(shift).map(|square| (square, key.column() as usize));
+                    let expected = near.get(place);
+                    let expected =
+                        expected.map(|(square, column)| ((square << shift) as f32, *column));
+                    assert_eq!(found, expected, "{} {columns} {lane}", kernels.name());
                 }
             }
         }
+    }
+}
+
+/// The largest distances that rows of the greatest depth can have fit a key.
+#[test]
+fn extreme_distances_fit_a_key() {
+    for bits in [7, 8] {
+        let most = (1_i64 << bits) - 1;
+        let square = most * most * MAX_DEPTH as i64;
+        let key = Key::new(square as u32, spare_bits(MAX_DEPTH, bits), 511);
+        assert!(key.square(spare_bits(MAX_DEPTH, bits)).is_some(), "{bits}");
+        assert_eq!(key.column(), 511);
+        let far = (square + i64::from(FAR_BIAS)) as u32;
+        assert!(Key::new(far, spare_bits(MAX_DEPTH, bits), 0).square(0).is_none(), "{bits}");
     }
 }

@@ -4,9 +4,9 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_epi32, _mm512_loadu_si512,
-    _mm512_reduce_add_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_ps,
-    _mm512_sub_epi32, _mm512_xor_si512,
+    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_epi32, _mm512_sub_epi32,
+    _mm512_xor_si512,
 };
 
 use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, many, scalar};
@@ -58,7 +58,7 @@ impl Vnni {
         rows: &[&[i8]; CODE_ROWS],
         starts: &[i32; CODE_ROWS],
         columns: &[u8],
-        out: &mut [f32],
+        out: &mut [i32],
     ) {
         #[allow(unsafe_code)]
         // SAFETY: a `Vnni` exists only where the processor has the instructions.
@@ -104,10 +104,10 @@ fn multiply_bytes(
     rows: &[&[i8]; CODE_ROWS],
     starts: &[i32; CODE_ROWS],
     columns: &[u8],
-    out: &mut [f32],
+    out: &mut [i32],
 ) {
     let group_len = COLUMN_LANES * rows[0].len();
-    let stride = columns.len() / rows[0].len();
+    let stride = out.len() / CODE_ROWS;
     for (index, columns) in columns.chunks(GROUPS * group_len).enumerate() {
         let out = &mut out[index * GROUPS * COLUMN_LANES..];
         match columns.len() / group_len {
@@ -126,7 +126,7 @@ fn multiply_groups<const G: usize>(
     rows: &[&[i8]; CODE_ROWS],
     starts: &[i32; CODE_ROWS],
     columns: &[u8],
-    (out, stride): (&mut [f32], usize),
+    (out, stride): (&mut [i32], usize),
 ) {
     let group_len = columns.len() / G;
     let steps = rows[0].len() / DEPTH_BYTES;
@@ -163,7 +163,7 @@ fn multiply_groups<const G: usize>(
             // SAFETY: the length of `out` was checked above.
             unsafe {
                 let entry = out.as_mut_ptr().add(row * stride + group * COLUMN_LANES);
-                _mm512_storeu_ps(entry, _mm512_cvtepi32_ps(*sum));
+                _mm512_storeu_epi32(entry, *sum);
             }
         }
     }

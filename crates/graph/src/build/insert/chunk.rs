@@ -11,7 +11,7 @@ use crate::Error;
 use crate::build::connect::{Growth, connect};
 use crate::build::duplicates::is_equal;
 use crate::build::link::Work;
-use crate::build::{BuildStats, levels};
+use crate::build::{BuildStats, Computed, levels};
 use crate::candidate::Candidate;
 use crate::graph::Graph;
 use crate::params::BuildParams;
@@ -49,7 +49,8 @@ impl Chunk<'_> {
             return Ok(());
         }
         let found = Finder::new(graph, self.params, nodes.clone()).find();
-        stats.distance_computations += found.iter().map(|task| task.computed).sum::<u64>();
+        let computed = found.iter().map(|task| task.computed).sum();
+        stats.add(Computed::by_ruler(&graph.space, computed));
         check_canceled(self.observer)?;
         growth.newest = last;
         growth.grow(last);
@@ -69,7 +70,8 @@ impl Chunk<'_> {
         }
         graph.len = last;
         backlinks.extend(raise_entry_point(graph, growth, nodes));
-        stats.distance_computations += apply(graph, growth, backlinks);
+        let computed = apply(graph, growth, backlinks);
+        stats.add(Computed::by_ruler(&graph.space, computed));
         Ok(())
     }
 }
@@ -168,12 +170,12 @@ fn take_up(graph: &Graph, growth: &Growth, backlinks: &[Backlink], work: &mut Wo
         }
         return 0;
     }
-    work.measure(graph, node);
+    let ruler = work.measure(&graph.space, node);
     let is_fixed = |link: &Candidate| level == 0 && growth.is_child(link.node(), node);
     work.kept.clear();
     work.kept.extend(work.candidates.iter().copied().filter(is_fixed));
     work.candidates.retain(|link| !is_fixed(link));
-    work.select_more(graph, table.max_degree());
+    work.select_more(ruler, table.max_degree());
     work.kept.sort_unstable();
     table.set(list, work.kept.iter().map(|link| link.node()));
     std::mem::take(&mut work.computed)

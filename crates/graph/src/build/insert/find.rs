@@ -15,8 +15,9 @@ use crate::nearest::Nearest;
 use crate::panel::{Panel, Tile, centre};
 use crate::params::BuildParams;
 use crate::random::Random;
+use crate::ruler::Ruler;
 use crate::scan;
-use crate::search::{ByValues, Scratch};
+use crate::search::Scratch;
 
 /// Nearest rows that become candidates when they are found by tiles.
 const KEEP: usize = 48;
@@ -158,12 +159,27 @@ impl<'a> Finder<'a> {
         (near_lists, computed as u64)
     }
 
-    /// Chooses the neighbors of a new node on each of its levels.
+    /// Chooses the neighbors of a new node on each of its levels: by codes, and where they are
+    /// blurred by values.
     fn choose(&self, node: u32, near: &[u32], work: &mut FinderWork, chosen: &mut Vec<Chosen>) {
+        let (space, before) = (&self.graph.space, chosen.len());
+        if !self.choose_by(Ruler::coarse(space), (node, near), work, chosen) {
+            chosen.truncate(before);
+            self.choose_by(Ruler::sharp(space), (node, near), work, chosen);
+        }
+    }
+
+    /// Chooses by a ruler; gives up, with `false`, where it is blurred.
+    fn choose_by(
+        &self,
+        ruler: Ruler<'_>,
+        (node, near): (u32, &[u32]),
+        work: &mut FinderWork,
+        chosen: &mut Vec<Chosen>,
+    ) -> bool {
         let (graph, own_level) = (self.graph, self.graph.level(node));
         let FinderWork { scratch, work } = work;
-        // Not on codes: the walk leaves the rows in the cache that measuring and pruning read next.
-        let target = ByValues { space: &graph.space, query: graph.space.query_of(node) };
+        let target = ruler.from(node);
         scratch.found.clear();
         let is_searched = !self.by_tiles || own_level > 0;
         let entry = if is_searched { graph.start(&target, scratch) } else { None };
@@ -179,7 +195,7 @@ impl<'a> Finder<'a> {
                 work.nodes.extend(others.map(|(other, _)| *other).filter(|other| *other != node));
                 // Above the top level there are no other nodes than those of the chunk.
                 let found = if level <= top { &scratch.found[..] } else { &[] };
-                chosen.push(self.select(node, level, found, work));
+                chosen.push(self.select((node, level), ruler, found, work));
             }
         }
         work.nodes.clear();
@@ -192,7 +208,8 @@ impl<'a> Finder<'a> {
         if self.nodes.len() > 1 {
             self.add_random(node, &scratch.found, &mut work.nodes);
         }
-        chosen.push(self.select(node, 0, &scratch.found, work));
+        chosen.push(self.select((node, 0), ruler, &scratch.found, work));
+        !ruler.is_blurred_at(work.candidates.first())
     }
 
     /// Random nodes before `node`, which join clusters that share no near pair.
@@ -207,25 +224,40 @@ impl<'a> Finder<'a> {
     }
 
     /// Selects among the candidates that a search found and the nodes of `work`.
-    fn select(&self, node: u32, level: u8, found: &[Candidate], work: &mut Work) -> Chosen {
-        work.measure(self.graph, node);
+    fn select(
+        &self,
+        (node, level): (u32, u8),
+        ruler: Ruler<'_>,
+        found: &[Candidate],
+        work: &mut Work,
+    ) -> Chosen {
+        work.measure_by(ruler, node);
         work.candidates.extend_from_slice(found);
         work.candidates.sort_unstable();
         work.candidates.dedup();
-        let copy_of = self.set_copies_aside(node, &mut work.candidates);
+        let copy_of = self.set_copies_aside(node, ruler, &mut work.candidates);
         if let Some(copy) = copy_of {
             return Chosen { node, level, links: vec![copy], copy_of: Some(copy.node()) };
         }
-        work.select(self.graph, self.params.m);
+        work.select(ruler, self.params.m);
         Chosen { node, level, links: work.kept.clone(), copy_of: None }
     }
 
     /// Removes the nodes whose rows equal that of `node`, which would fill its list; the first of
     /// those before it.
-    fn set_copies_aside(&self, node: u32, candidates: &mut Vec<Candidate>) -> Option<Candidate> {
+    fn set_copies_aside(
+        &self,
+        node: u32,
+        ruler: Ruler<'_>,
+        candidates: &mut Vec<Candidate>,
+    ) -> Option<Candidate> {
         let row = self.graph.space.row(node);
         let mut first: Option<Candidate> = None;
         candidates.retain(|candidate| {
+            // Most candidates are not worth a look at their values.
+            if ruler.tells_apart(*candidate) {
+                return true;
+            }
             let is_copy = is_equal(row, self.graph.space.row(candidate.node()));
             let is_first = first.is_none_or(|first| candidate.node() < first.node());
             if is_copy && candidate.node() < node && is_first {
