@@ -138,7 +138,7 @@ def test_a_service_answers_as_one_collection(
             service.search(queries[0][:3])
 
 
-@pytest.mark.parametrize("actors", [1, 3, 99])
+@pytest.mark.parametrize("actors", [3, 99])
 def test_actors_share_the_shards(
     actors: int, built: Path, single: loomdb.Collection, queries: Array
 ) -> None:
@@ -337,7 +337,11 @@ def test_an_id_that_is_there_twice_is_refused(
     cluster: Cluster, tables: list[pa.Table], assign: Any, tmp_path: Path
 ) -> None:
     pq.write_table(tables[0], tmp_path / "one.parquet")
-    pq.write_table(tables[0].slice(5, 1), tmp_path / "two.parquet")
+    # With the opposite vector, which another cluster has.
+    vectors = tables[0].column("vector")
+    opposite = pa.array([[-value for value in vectors[5].as_py()]], vectors.type)
+    row = pa.table({"id": tables[0].column("id").slice(5, 1), "vector": opposite})
+    pq.write_table(row, tmp_path / "two.parquet")
     with pytest.raises(loomdb.InvalidInputError, match="same id|twice"):
         loomdb.ray.build(tmp_path, tmp_path / "out", shards=2, assign=assign)
 

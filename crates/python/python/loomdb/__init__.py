@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._collection import Collection, Filter, Id
 from ._database import Database, Durability, Metric, open, repair
-from ._index import Index, Neighbors
 from ._native import VERSION as __version__
 from ._native import instruction_set
 from ._results import Hit, Hits, ManyHits, Point, Points
@@ -41,6 +40,7 @@ from .errors import (
 )
 
 if _TYPE_CHECKING:
+    from ._index import Index, Neighbors
     from .shards import ShardedCollection, build_shard, merge_shards
 
 __all__ = [
@@ -87,13 +87,19 @@ __all__ = [
     "repair",
 ]
 
-_OF_SHARDS = ("ShardedCollection", "build_shard", "merge_shards")
+#: What not everybody needs, and the modules that have it: importing all takes longer by half.
+_LATER = {
+    "Index": "_index",
+    "Neighbors": "_index",
+    "ShardedCollection": "shards",
+    "build_shard": "shards",
+    "merge_shards": "shards",
+}
 
 
 def __getattr__(name: str) -> object:
-    # Few need shards, and what they import would take as long as all the rest.
-    if name in _OF_SHARDS:
-        from . import shards
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return getattr(shards, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)

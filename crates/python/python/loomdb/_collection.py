@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from . import _html, _inputs, _keywords, _progress, _values
+from . import _inputs, _keywords, _progress, _values
 from ._results import Hits, ManyHits, Point, Points, id_array
 from .errors import InvalidInputError, InvalidTypeError, NotFoundError
 
@@ -22,11 +22,13 @@ Id: TypeAlias = int | str
 #: A condition on metadata, such as `{"lang": "en", "year": {"$gte": 2020}}`.
 Filter: TypeAlias = Mapping[str, Any] | str
 
+_T = TypeVar("_T")
+
 _SEARCH = ("query", "k", "filter", "ef_search", "exact", "max_distance")
 _WRITE = ("ids", "vectors", "metadata", "vector_column", "id_column", "progress")
 
 
-async def _in_thread(call: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+async def _in_thread(call: Callable[..., _T], *args: Any, **keywords: Any) -> _T:
     # Importing it takes longer than importing all of loomdb.
     import asyncio
 
@@ -37,6 +39,7 @@ class Collection:
     """A named collection of points; made by `Database.collection`.
 
     Writes are atomic and found by the next search. All methods may be called from any thread.
+    `aadd`, `asearch` and others like them do not block the event loop: `await docs.asearch(query)`.
     """
 
     __slots__ = ("_native",)
@@ -190,6 +193,12 @@ class Collection:
             MissingFileError: There is no such file.
             InvalidInputError: What the file holds cannot be used; the message names the row.
             CorruptionError: The file is damaged.
+
+        >>> import loomdb, numpy, tempfile
+        >>> path = tempfile.mkdtemp() + "/rows.npy"
+        >>> numpy.save(path, numpy.eye(3))
+        >>> loomdb.open(":memory:").collection("docs").load(path)
+        array([0, 1, 2], dtype=uint64)
         """
         if unknown:
             known = ("path", "replace", "vector_column", "id_column", "progress")
@@ -369,7 +378,22 @@ class Collection:
         exact: bool = False,
         **unknown: Any,
     ) -> dict[str, Any]:
-        """Searches as `search` does for one query, and tells how it went and what it cost."""
+        """Searches as `search` does for one query, and tells how it went and what it cost.
+
+        Args:
+            query: Shape (dim,).
+            k: As for `search`, and so are the others.
+
+        Returns:
+            `strategy`, `matches` and `selectivity` of the filter, `beams`, the widths of the walks
+            through the graph, `distance_computations`, and the number of `hits`.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"year": 1999}, {"year": 2024}])
+        >>> docs.explain([0.1, 0.9], filter={"year": 2024})["selectivity"]
+        0.5
+        """
         if unknown:
             _keywords.refuse("explain", unknown, _SEARCH[:-1])
         array = _inputs.query(query)
@@ -422,6 +446,12 @@ class Collection:
         """All points, or those that match, in the order in which they were written.
 
         What is written meanwhile is not among them.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"year": 1999}, {"year": 2024}])
+        >>> [point.id for point in docs.scan({"year": {"$gte": 2000}})], docs.count({"year": 1999})
+        (['b'], 1)
         """
         if unknown:
             _keywords.refuse("scan", unknown, ("filter", "batch_size"))
@@ -458,11 +488,21 @@ class Collection:
         return self._native.count(None)
 
     def __bool__(self) -> bool:
-        # An empty collection is still a collection.
-        return True
+        return True  # An empty collection is still a collection.
 
     def info(self) -> dict[str, Any]:
-        """The state and the cost of the collection; walks through the whole graph."""
+        """The state and the cost of the collection; walks through the whole graph.
+
+        Returns:
+            `points`, `deleted_rows`, `dim`, `metric`, `id_type`, `fields`, bytes in memory and on
+            the disk, and `index` with what the graph is like, `None` before the first write.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"year": 1999}, {"year": 2024}])
+        >>> docs.info()["id_type"], docs.info()["index"]["m"]
+        ('text', 16)
+        """
         return self._native.info()
 
     def compact(self, *, progress: Progress = None) -> None:
@@ -503,24 +543,27 @@ class Collection:
 
         Raises:
             ExistsError: A file is there already.
+
+        >>> import loomdb, tempfile
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"year": 1999}, {"year": 2024}])
+        >>> len(docs.export(tempfile.mkdtemp() + "/docs.parquet"))
+        1
         """
         with _progress.shown(progress) as call:
             return self._native.export(os.fspath(path), replace, call)[1]
 
     async def aadd(self, *args: Any, **keywords: Any) -> NDArray[Any]:
         """`add` without blocking the event loop."""
-        written: NDArray[Any] = await _in_thread(self.add, *args, **keywords)
-        return written
+        return await _in_thread(self.add, *args, **keywords)
 
     async def aupsert(self, *args: Any, **keywords: Any) -> NDArray[Any]:
         """`upsert` without blocking the event loop."""
-        written: NDArray[Any] = await _in_thread(self.upsert, *args, **keywords)
-        return written
+        return await _in_thread(self.upsert, *args, **keywords)
 
     async def adelete(self, *args: Any, **keywords: Any) -> int:
         """`delete` without blocking the event loop."""
-        deleted: int = await _in_thread(self.delete, *args, **keywords)
-        return deleted
+        return await _in_thread(self.delete, *args, **keywords)
 
     async def asearch(self, *args: Any, **keywords: Any) -> Any:
         """`search` without blocking the event loop."""
@@ -532,14 +575,15 @@ class Collection:
 
     async def acount(self, filter: Filter | None = None) -> int:
         """`count` without blocking the event loop."""
-        count: int = await _in_thread(self.count, filter)
-        return count
+        return await _in_thread(self.count, filter)
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
         return f"Collection({self.name!r}, {inside})"
 
     def _repr_html_(self) -> str:
+        from . import _html
+
         return _html.facts(f"Collection {self.name!r}", self._facts())
 
     def _facts(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
-from . import _html, _keywords, _native, _progress
+from . import _keywords, _native, _progress
 from ._closing import Closing
 from ._collection import Collection
 from ._progress import Progress
@@ -160,7 +160,16 @@ class Database(Closing):
         return True
 
     def collections(self) -> list[str]:
-        """The names of the collections, sorted."""
+        """The names of the collections, sorted.
+
+        >>> import loomdb
+        >>> db = loomdb.open(":memory:")
+        >>> docs, old = db.collection("docs"), db.collection("old")
+        >>> db.drop("old")
+        >>> db.rename("docs", "texts")
+        >>> db.collections(), "texts" in db, docs.name
+        (['texts'], True, 'texts')
+        """
         return self._native.collection_names()
 
     def drop(self, name: str) -> None:
@@ -185,7 +194,14 @@ class Database(Closing):
         self._native.sync()
 
     def commit(self) -> None:
-        """Moves every finished write into segments, where it survives a loss of power too."""
+        """Moves every finished write into segments, where it survives a loss of power too.
+
+        >>> import loomdb, tempfile
+        >>> path = tempfile.mkdtemp() + "/my.loom"
+        >>> with loomdb.open(path, durability="on_commit") as db:
+        ...     ids = db.collection("docs").add(["a"], [[0.0, 1.0]])
+        ...     db.commit()
+        """
         self._native.commit()
 
     def check(self, *, recall_queries: int = 0, progress: Progress = None) -> dict[str, Any]:
@@ -212,12 +228,32 @@ class Database(Closing):
 
         Raises:
             ExistsError: Something is there already.
+
+        >>> import loomdb, tempfile
+        >>> path = tempfile.mkdtemp() + "/copy.loom"
+        >>> with loomdb.open(":memory:") as db:
+        ...     ids = db.collection("docs").add(["a"], [[0.0, 1.0]])
+        ...     backup = db.backup(path)
+        >>> len(loomdb.open(path, read_only=True)["docs"])
+        1
         """
         with _progress.shown(progress) as call:
             return self._native.backup(os.fspath(path), call)
 
     def refresh(self) -> None:
-        """Reads what another process wrote since; for a database opened with `read_only=True`."""
+        """Reads what another process wrote since; for a database opened with `read_only=True`.
+
+        >>> import loomdb, tempfile
+        >>> path = tempfile.mkdtemp() + "/my.loom"
+        >>> writer = loomdb.open(path)
+        >>> reader = loomdb.open(path, read_only=True)
+        >>> docs = writer.collection("docs")
+        >>> "docs" in reader
+        False
+        >>> reader.refresh()
+        >>> "docs" in reader
+        True
+        """
         self._native.refresh()
 
     @property
@@ -240,6 +276,8 @@ class Database(Closing):
         return f"Database({self.path!r}, collections={self.collections()!r})"
 
     def _repr_html_(self) -> str:
+        from . import _html
+
         if self.closed:
             return _html.facts(repr(self), {})
         points = {name: f"{len(self[name]):,} points" for name in self.collections()}

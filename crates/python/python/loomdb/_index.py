@@ -71,6 +71,11 @@ class Index:
 
         Raises:
             InvalidInputError: Values that are not finite, or zero vectors under cosine.
+
+        >>> import loomdb
+        >>> index = loomdb.Index.build([[0.0, 0.0], [3.0, 4.0]], metric="l2")
+        >>> index
+        Index(rows=2, dim=2, metric='l2')
         """
         if unknown:
             names = ("vectors", "metric", "m", "ef_construction", "seed", "threads", "progress")
@@ -98,6 +103,13 @@ class Index:
 
         Raises:
             CorruptionError: A file is damaged; a damaged graph is only rebuilt.
+
+        >>> import loomdb, tempfile
+        >>> index = loomdb.Index.build([[0.0, 0.0], [3.0, 4.0]], metric="l2")
+        >>> path = tempfile.mkdtemp() + "/my.index"
+        >>> index.save(path)
+        >>> len(loomdb.Index.load(path))
+        2
         """
         return cls(_native.Index.load(os.fspath(path), (m, ef_construction, threads)))
 
@@ -110,7 +122,19 @@ class Index:
         self._native.save(os.fspath(path), replace)
 
     def add(self, vectors: ArrayLike) -> range:
-        """Adds rows, which the next search finds, and returns their numbers."""
+        """Adds rows, which the next search finds, and returns their numbers.
+
+        Args:
+            vectors: Shape (n, dim).
+
+        Raises:
+            DimensionError: They have another length than those before.
+
+        >>> import loomdb
+        >>> index = loomdb.Index.build([[0.0, 0.0], [3.0, 4.0]], metric="l2")
+        >>> index.add([[1.0, 1.0]])
+        range(2, 3)
+        """
         return range(*self._native.add(_inputs.rows(vectors)))
 
     def search(
@@ -129,6 +153,18 @@ class Index:
             k: How many rows are wanted; fewer come back only when there are fewer.
             ef_search: The beam width: wider is slower and finds more of the true neighbors.
             exact: Whether to look at all rows.
+
+        Returns:
+            `ids` in int64 and `distances` in float32, of shape (n, k), or (k,) for one query.
+
+        Raises:
+            DimensionError: The queries have another length than the rows.
+
+        >>> import loomdb
+        >>> index = loomdb.Index.build([[0.0, 0.0], [3.0, 4.0]], metric="l2")
+        >>> index.search([[3.0, 3.0], [0.0, 0.1]], k=1).ids
+        array([[1],
+               [0]])
         """
         if unknown:
             _keywords.refuse("search", unknown, ("queries", "k", "ef_search", "exact"))
@@ -143,6 +179,11 @@ class Index:
         """The share of the k true neighbors that `search` finds, from 0 to 1.
 
         A row that is as near as the k-th true neighbor counts as one.
+
+        >>> import loomdb
+        >>> index = loomdb.Index.build([[0.0, 0.0], [3.0, 4.0]], metric="l2")
+        >>> index.recall_at(1, [[3.0, 3.0], [0.0, 0.1]])
+        1.0
         """
         array = _inputs.query(queries)
         rows = array.reshape(1, -1) if array.ndim == 1 else array

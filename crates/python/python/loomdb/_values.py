@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import FilterError
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-_MICROSECOND = datetime.timedelta(microseconds=1)
+if TYPE_CHECKING:
+    import datetime
 
 _BASES: tuple[Any, ...] = (str, bool, int, float, list, tuple)
 
@@ -37,9 +35,11 @@ def plain(value: Any) -> Any:
     if str(value) == "NaT":
         # What pandas and NumPy have for a missing date.
         return None
-    moment = _moment(value)
-    if moment is not None:
-        return Moment((moment - _EPOCH) // _MICROSECOND)
+    found = _moment(value)
+    if found is not None:
+        from datetime import timedelta
+
+        return Moment((found - moment(0)) // timedelta(microseconds=1))
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     if _is_uuid(value):
@@ -65,7 +65,10 @@ def plain_id(id: Any) -> int | str:
 
 def moment(micros: int) -> datetime.datetime:
     """The moment so many microseconds behind 1970, in UTC."""
-    return _EPOCH + micros * _MICROSECOND
+    import datetime
+
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return epoch + datetime.timedelta(microseconds=micros)
 
 
 def filter_text(given: Mapping[str, Any] | str | None) -> str | None:
@@ -75,6 +78,9 @@ def filter_text(given: Mapping[str, Any] | str | None) -> str | None:
     if not isinstance(given, Mapping):
         what = f"the filter is a {type(given).__name__}, not a dict"
         raise FilterError(what + '; write it as {"field": value} or {"field": {"$gt": value}}')
+    # Few need it, and it takes as long to import as a tenth of this package.
+    import json
+
     try:
         return json.dumps(given, default=_filter_value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -95,6 +101,8 @@ def _filter_value(value: Any) -> Any:
 
 
 def _moment(value: Any) -> datetime.datetime | None:
+    import datetime
+
     if type(value).__module__ == "numpy" and getattr(value, "dtype", None) is not None:
         if value.dtype.kind != "M" or value.shape != ():
             return None

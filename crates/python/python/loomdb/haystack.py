@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 import loomdb
 import numpy as np
@@ -30,6 +30,8 @@ from loomdb._documents import SharedDatabase, flattened, last_of_each, similarit
 from loomdb._haystack_filters import EMBEDDED, ID, date_fields, translated
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 CONTENT = "content"
 DOCUMENT = "document.json"
@@ -133,7 +135,7 @@ class LoomDocumentStore:
 
     def delete_by_filter(self, filters: dict[str, Any]) -> int:
         """Delete the documents that match, and return how many there were."""
-        return self._checked(lambda: self.collection.delete(filter=self._filter(filters)))
+        return self._checked(lambda: self.collection.delete(filter=self._filter(filters) or {}))
 
     def update_by_filter(self, filters: dict[str, Any], meta: dict[str, Any]) -> int:
         """Set keys of the meta of all documents that match, and return how many there were."""
@@ -188,7 +190,7 @@ class LoomDocumentStore:
             return None
         return translated(filters, self.collection.fields)
 
-    def _checked(self, call: Any) -> Any:
+    def _checked(self, call: Callable[[], _T]) -> _T:
         try:
             return call()
         except loomdb.FilterError as error:
@@ -242,8 +244,9 @@ class LoomEmbeddingRetriever:
         self.filters = filters
         self.top_k = top_k
         self.scale_score = scale_score
-        is_named = isinstance(filter_policy, str) and not isinstance(filter_policy, FilterPolicy)
-        self.filter_policy = FilterPolicy.from_str(filter_policy) if is_named else filter_policy
+        if not isinstance(filter_policy, FilterPolicy):
+            filter_policy = FilterPolicy.from_str(filter_policy)
+        self.filter_policy: FilterPolicy = filter_policy
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters of the retriever and its store, for a pipeline that is saved."""

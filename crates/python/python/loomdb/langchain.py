@@ -56,7 +56,7 @@ class LoomVectorStore(VectorStore):
         embedding: Embeddings,
         *,
         name: str = "documents",
-        metric: str | None = None,
+        metric: loomdb.Metric | None = None,
     ) -> LoomVectorStore:
         """Open or create the collection `name` of the database at `path`.
 

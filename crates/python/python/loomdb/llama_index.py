@@ -73,12 +73,16 @@ class LoomVectorStore(BasePydanticVectorStore):
 
     def __init__(self, collection: loomdb.Collection) -> None:
         """Use a collection, which may hold nodes already."""
-        super().__init__()
+        super().__init__(stores_text=True)
         self._collection = collection
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, name: str = "nodes", metric: str | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "nodes",
+        metric: loomdb.Metric | None = None,
     ) -> LoomVectorStore:
         """Open or create the collection `name` of the database at `path`.
 
