@@ -10,7 +10,7 @@ use loomdb_graph::Metric;
 use serde::Serialize;
 
 use crate::arguments;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, Reported};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::quantity::points;
@@ -64,7 +64,9 @@ pub fn run(command: &Command, output: &Output) -> Result<()> {
         }
         _ => error.into(),
     })?;
-    output.report(&Report { path: path.clone(), done })
+    let is_all_lost = !done.losses.is_empty() && done.collections.iter().all(|one| one.points == 0);
+    output.report(&Report { path: path.clone(), done })?;
+    if is_all_lost { Err(Reported::CORRUPTED.into()) } else { Ok(()) }
 }
 
 impl Display for Report {

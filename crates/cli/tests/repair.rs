@@ -116,9 +116,20 @@ fn without_a_manifest_the_metric_must_be_told() {
 fn what_is_no_database_is_not_repaired() {
     let sandbox = sandbox();
     fs::create_dir(sandbox.path("papers")).unwrap();
-    for path in ["none.loom", "papers"] {
+    for path in ["none.loom", "papers", "rows.npy"] {
         let outcome = sandbox.run(&format!("repair {path} --json"));
         assert_eq!(outcome.code, Some(3), "{path}: {}", outcome.stderr);
         assert_eq!(outcome.json()["error"]["kind"], "not_found", "{path}");
     }
+}
+
+#[test]
+fn losing_all_points_is_no_success() {
+    let sandbox = sandbox();
+    let path = sandbox.path(&sandbox.stored("a.loom", "points.arrow"));
+    fs::write(&path, vec![7; fs::read(&path).unwrap().len()]).unwrap();
+    let outcome = sandbox.run("repair a.loom --json");
+    assert_eq!(outcome.code, Some(6), "{}", outcome.stderr);
+    assert_eq!(outcome.json()["collections"], json!([{"name": "docs", "points": 0}]));
+    assert_eq!(sandbox.run("check a.loom").code, Some(0));
 }

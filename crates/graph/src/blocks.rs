@@ -1,24 +1,39 @@
 //! A table of equal rows that grows while others read older versions of it.
 //!
-//! The base is one piece, as a bulk build or a file made it; what comes later lies in blocks of
-//! a power of two rows. A clone is a version: it shares the pieces and never changes.
+//! The base is one piece, as a bulk build made it, or lies in files; what comes later lies in
+//! blocks of a power of two rows. A clone is a version: it shares the pieces and never changes.
 
 use std::sync::Arc;
 
 use crate::aligned::Aligned;
+use crate::stored::Stored;
 
 /// The size that a block of rows aims at.
 const BLOCK_BYTES: usize = 1 << 20;
+
+/// Blocks of a group: a version of many blocks shares whole groups, so that a clone copies few
+/// pointers.
+const GROUP_BLOCKS: usize = 32;
+
+/// Blocks that follow each other; all but the last group of a table are full.
+type Group<T> = Arc<Vec<Arc<Aligned<T>>>>;
 
 /// A version of a growing table of rows of `stride` elements.
 #[derive(Debug)]
 pub(crate) struct Blocks<T> {
     stride: usize,
     len: usize,
-    base: Arc<Aligned<T>>,
+    base: Arc<Base<T>>,
     base_len: usize,
-    later: Vec<Arc<Aligned<T>>>,
+    later: Vec<Group<T>>,
     shift: u32,
+}
+
+/// The first rows of a table.
+#[derive(Debug)]
+enum Base<T> {
+    Own(Aligned<T>),
+    Stored(Stored<T>),
 }
 
 impl<T> Clone for Blocks<T> {
@@ -31,6 +46,16 @@ impl<T: Default> Blocks<T> {
     /// A table whose first rows are `base`.
     pub(crate) fn new(stride: usize, base: Aligned<T>) -> Self {
         let base_len = base.len() / stride;
+        Self::on(stride, Base::Own(base), base_len)
+    }
+
+    /// A table whose first rows are the first `len` of `base`.
+    pub(crate) fn stored(base: Stored<T>, len: usize) -> Self {
+        assert!(len <= base.len(), "{len} rows of {}", base.len());
+        Self::on(base.stride(), Base::Stored(base), len)
+    }
+
+    fn on(stride: usize, base: Base<T>, base_len: usize) -> Self {
         let rows = (BLOCK_BYTES / size_of::<T>() / stride).clamp(1, 1 << 14);
         Self {
             stride,
@@ -61,16 +86,21 @@ impl<T: Default> Blocks<T> {
     #[inline]
     pub(crate) fn row(&self, row: usize) -> &[T] {
         if row < self.base_len {
-            return &self.base[row * self.stride..][..self.stride];
+            return match &*self.base {
+                Base::Own(values) => &values[row * self.stride..][..self.stride],
+                Base::Stored(stored) => stored.row(row),
+            };
         }
         let row = row - self.base_len;
-        let place = row & ((1 << self.shift) - 1);
-        &self.later[row >> self.shift][place * self.stride..][..self.stride]
+        let (block, place) = (row >> self.shift, row & ((1 << self.shift) - 1));
+        let block = &self.later[block / GROUP_BLOCKS][block % GROUP_BLOCKS];
+        &block[place * self.stride..][..self.stride]
     }
 
-    /// Bytes held by this version.
+    /// Bytes held by this version, in memory or in files.
     pub(crate) fn bytes(&self) -> usize {
-        let elements = self.base.len() + self.later.iter().map(|block| block.len()).sum::<usize>();
+        let later = self.later.iter().flat_map(|group| group.iter());
+        let elements = self.base_len * self.stride + later.map(|block| block.len()).sum::<usize>();
         elements * size_of::<T>()
     }
 
@@ -80,7 +110,21 @@ impl<T: Default> Blocks<T> {
 
     /// Rows that the blocks of this version have room for.
     fn allotted(&self) -> usize {
-        self.base_len + self.later.len() * self.rows_per_block()
+        let blocks = match self.later.split_last() {
+            Some((last, full)) => full.len() * GROUP_BLOCKS + last.len(),
+            None => 0,
+        };
+        self.base_len + blocks * self.rows_per_block()
+    }
+
+    /// Adds a block behind the others.
+    fn push_block(&mut self, block: Aligned<T>) {
+        match self.later.last_mut() {
+            Some(group) if group.len() < GROUP_BLOCKS => {
+                Arc::make_mut(group).push(Arc::new(block));
+            }
+            _ => self.later.push(Arc::new(vec![Arc::new(block)])),
+        }
     }
 }
 
@@ -92,15 +136,20 @@ impl<T: Default + Clone> Blocks<T> {
             if self.len == self.allotted() {
                 let elements = self.rows_per_block() * self.stride;
                 let capacity = elements.min(values.len().max(elements / 8));
-                self.later.push(Arc::new(Aligned::with_capacity(capacity)));
+                self.push_block(Aligned::with_capacity(capacity));
             }
             let room = (self.allotted() - self.len) * self.stride;
             let (fitting, rest) = values.split_at(room.min(values.len()));
-            let used = (self.len - self.base_len) % self.rows_per_block() * self.stride;
-            let last = self.later.last_mut().expect("a block with room was made above");
-            let block = Arc::make_mut(last);
-            debug_assert_eq!(block.len(), used);
-            block.extend(fitting.iter().cloned());
+            let group = self.later.last_mut().expect("a block with room was made above");
+            let last = Arc::make_mut(group).last_mut().expect("no group is empty");
+            if let Some(block) = Arc::get_mut(last) {
+                block.extend(fitting.iter().cloned());
+            } else {
+                let mut block = Aligned::with_capacity(last.len() + fitting.len());
+                block.extend(last.iter().cloned());
+                block.extend(fitting.iter().cloned());
+                *last = Arc::new(block);
+            }
             self.len += fitting.len() / self.stride;
             values = rest;
         }
@@ -111,11 +160,12 @@ impl<T: Default + Copy> Blocks<T> {
     /// Puts row `order[i]` at place `i`, in place: a copy would double the memory of a build.
     ///
     /// # Panics
-    /// When another version shares the rows, when rows were appended, or when `order` is not a
-    /// permutation of the row numbers.
+    /// When another version shares the rows, when they are stored or were appended to, or when
+    /// `order` is not a permutation of the row numbers.
     pub(crate) fn permute(&mut self, order: &[u32]) {
         assert!(order.len() == self.len && self.later.is_empty(), "one place for each row");
-        let values = Arc::get_mut(&mut self.base).expect("no other version shares the rows");
+        let base = Arc::get_mut(&mut self.base).expect("no other version shares the rows");
+        let Base::Own(values) = base else { panic!("stored rows have their order already") };
         let stride = self.stride;
         let mut is_placed = vec![false; order.len()];
         let mut held = vec![T::default(); stride];
@@ -148,7 +198,7 @@ impl<T: Default> Blocks<T> {
         while self.allotted() < self.len {
             let elements = self.rows_per_block() * self.stride;
             let block = std::iter::repeat_with(T::default).take(elements).collect();
-            self.later.push(Arc::new(block));
+            self.push_block(block);
         }
     }
 }
@@ -163,7 +213,7 @@ mod tests {
         let mut table = Blocks::new(3, (0..6).collect::<Aligned<u32>>());
         let mut versions = vec![table.clone()];
         let mut next = 6;
-        for rows in [1, 2, 5, 40_000, 1] {
+        for rows in [1, 2, 5, 40_000, 1, 1_200_000, 1, 1] {
             let values: Vec<u32> = (next..next + 3 * rows).collect();
             next += 3 * rows;
             table.append(&values);

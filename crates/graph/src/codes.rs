@@ -6,6 +6,8 @@
 //! measured again, unrounded, before it becomes a link or an answer. Codes are only trusted where
 //! their rounding is small beside the distances that they found ([`Codes::is_sharp_at`]).
 
+mod parts;
+
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -16,6 +18,7 @@ use crate::kernels::{Kernels, prefetch, prefetch_line};
 use crate::panel::centre;
 use crate::space::Space;
 use crate::{Metric, Vectors};
+pub use parts::CodeParts;
 
 /// Shorter rows gain nothing.
 const MIN_DIM: usize = 32;
@@ -152,10 +155,10 @@ impl Codes {
         Self { encoder: self.encoder.clone(), values, norms, max_error: 0.0, ..*self }
     }
 
-    /// Makes later codes lie in blocks of so many rows, a power of two.
-    pub(crate) fn block_rows(mut self, rows: usize) -> Self {
-        self.values = self.values.block_rows(rows);
-        self.norms = self.norms.block_rows(rows);
+    /// Makes later codes, and their lengths, lie in blocks of so many rows, powers of two.
+    pub(crate) fn block_rows(mut self, codes: usize, norms: usize) -> Self {
+        self.values = self.values.block_rows(codes);
+        self.norms = self.norms.block_rows(norms);
         self
     }
 

@@ -49,10 +49,12 @@ mod scan;
 mod search;
 mod sketch;
 mod space;
+mod stored;
 mod vectors;
 mod visited;
 
 pub use build::{Build, BuildStats, build, plan};
+pub use codes::CodeParts;
 pub use error::Error;
 pub use exact::Flat;
 pub use graph::{Degrees, Graph, GraphParts, Neighbor};
@@ -62,6 +64,8 @@ pub use metric::Metric;
 pub use params::{BuildParams, Strategy};
 pub use progress::{Observer, Phase, Workers};
 pub use search::Scratch;
+pub use space::check_rows;
+pub use stored::{StoredRows, StoredVectors, Values};
 pub use vectors::Vectors;
 
 /// The name of the instruction set that the distance loops use on this processor.

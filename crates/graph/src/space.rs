@@ -6,9 +6,10 @@
 
 use crate::aligned::Aligned;
 use crate::blocks::Blocks;
-use crate::codes::Codes;
+use crate::codes::{CodeParts, Codes};
 use crate::kernels::{Kernels, prefetch};
 use crate::sketch::Sketch;
+use crate::stored::{StoredRows, Values};
 use crate::vectors::check_values;
 use crate::{Error, Metric, Vectors};
 
@@ -16,7 +17,7 @@ use crate::{Error, Metric, Vectors};
 const SMALL_BLOCK_ROWS: usize = 64;
 
 /// The most bytes of such a block, which is copied with each append until it is full.
-const SMALL_BLOCK_BYTES: usize = 32 << 10;
+const SMALL_BLOCK_BYTES: usize = 16 << 10;
 
 /// The shortest vector that has a direction.
 const MIN_NORM: f32 = 1.0e-15;
@@ -70,13 +71,42 @@ impl Space {
         })
     }
 
+    /// The space of the first `nodes` rows that are kept elsewhere, with the codes that lie there
+    /// too.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] when the codes do not fit the rows.
+    pub(crate) fn stored(
+        metric: Metric,
+        rows: &StoredRows,
+        nodes: usize,
+        (parts, values): &(CodeParts, Values<i8>),
+    ) -> Result<Self, Error> {
+        let (kernels, dim) = (Kernels::detect(), rows.vectors.dim());
+        let codes = Codes::from_parts((metric, dim), nodes, parts, values)?;
+        let norms = match metric {
+            Metric::Cosine => parts.scales.iter().copied().collect(),
+            Metric::L2 | Metric::Ip => Aligned::with_capacity(0),
+        };
+        Ok(Self {
+            metric,
+            kernels,
+            rows: Blocks::stored(rows.vectors.in_order(&rows.order), nodes),
+            inverse_norms: Blocks::new(1, norms),
+            codes: Some(codes),
+        })
+    }
+
     /// Makes later rows lie in small blocks, for a table that grows row by row: a partly filled
     /// block is copied with each append.
     pub(crate) fn small_blocks(mut self) -> Self {
-        let rows = SMALL_BLOCK_BYTES / size_of::<f32>() / self.dim();
-        self.rows = self.rows.block_rows(1 << rows.clamp(1, SMALL_BLOCK_ROWS).ilog2());
+        let rows = |row_bytes: usize| {
+            1 << (SMALL_BLOCK_BYTES / row_bytes).clamp(1, SMALL_BLOCK_ROWS).ilog2()
+        };
+        let dim = self.dim();
+        self.rows = self.rows.block_rows(rows(size_of::<f32>() * dim));
         self.inverse_norms = self.inverse_norms.block_rows(SMALL_BLOCK_ROWS);
-        self.codes = self.codes.map(|codes| codes.block_rows(SMALL_BLOCK_ROWS));
+        self.codes = self.codes.map(|codes| codes.block_rows(rows(dim), SMALL_BLOCK_ROWS));
         self
     }
 
@@ -244,6 +274,17 @@ impl Space {
     pub(crate) fn prefetch(&self, node: u32) {
         prefetch(self.row(node));
     }
+}
+
+/// Whether rows can be compared under a metric.
+///
+/// # Errors
+/// [`Error::ZeroVector`] with the first row that has no direction, where one is needed.
+pub fn check_rows(metric: Metric, vectors: &Vectors) -> Result<(), Error> {
+    let kernels = Kernels::detect();
+    let is_short = |row: &usize| inverse_norm(kernels, vectors.row(*row)).is_none();
+    let short = (metric == Metric::Cosine).then(|| (0..vectors.len()).find(is_short));
+    short.flatten().map_or(Ok(()), |row| Err(Error::ZeroVector { row }))
 }
 
 /// One over the norm of each row under cosine, nothing under the other metrics.

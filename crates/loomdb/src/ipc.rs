@@ -4,7 +4,7 @@
 //! anything is allocated for it, because a failed allocation ends the process; and a decoder that
 //! gives up with a panic gives an error here.
 
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,6 +34,32 @@ const FREE_CLAIM_BYTES: u64 = 64 << 20;
 /// with values that are all equal.
 const MAX_COMPRESSION: u64 = 1024;
 
+/// Bytes that lie somewhere.
+pub(crate) trait Source {
+    /// The `len` bytes at an offset, which were found to be there.
+    fn bytes_at(&mut self, offset: u64, len: u64) -> Result<Buffer>;
+}
+
+impl<R: Read + Seek> Source for R {
+    fn bytes_at(&mut self, offset: u64, len: u64) -> Result<Buffer> {
+        self.seek(SeekFrom::Start(offset)).map_err(|error| damaged("its end").caused_by(error))?;
+        let mut bytes = Vec::new();
+        append(self, &mut bytes, len)?;
+        Ok(Buffer::from_vec(bytes))
+    }
+}
+
+/// Bytes in memory, whose columns stay where they are.
+pub(crate) struct Memory(Buffer);
+
+impl Source for Memory {
+    fn bytes_at(&mut self, offset: u64, len: u64) -> Result<Buffer> {
+        let end = offset.checked_add(len).filter(|end| *end <= self.0.len() as u64);
+        end.ok_or_else(|| damaged("its end: it is cut off"))?;
+        Ok(self.0.slice_with_length(offset as usize, len as usize))
+    }
+}
+
 /// An Arrow IPC file, of which some columns are read.
 pub(crate) struct IpcFile<R> {
     reader: R,
@@ -44,7 +70,7 @@ pub(crate) struct IpcFile<R> {
     blocks: std::vec::IntoIter<Block>,
 }
 
-impl<R: Read + Seek> IpcFile<R> {
+impl<R: Source> IpcFile<R> {
     /// Reads the footer of a file of `len_bytes` bytes.
     pub(crate) fn open(mut reader: R, len_bytes: u64) -> Result<Self> {
         let footer = read_footer(&mut reader, len_bytes)?;
@@ -85,9 +111,8 @@ impl<R: Read + Seek> IpcFile<R> {
 
     fn read_dictionaries(&mut self) -> Result<()> {
         for block in std::mem::take(&mut self.dictionaries) {
-            let bytes = self.read_block(&block, block.bodyLength())?;
-            check_block(&block, &bytes)?;
-            let buffer = Buffer::from_vec(bytes);
+            let buffer = self.read_block(&block, block.bodyLength())?;
+            check_block(&block, &buffer)?;
             let read = guarded(|| self.decoder.read_dictionary(&block, &buffer))?;
             read.map_err(|error| damaged("a dictionary").caused_by(error))?;
         }
@@ -110,9 +135,8 @@ impl<R: Read + Seek> IpcFile<R> {
     /// The next batch; nothing behind the last.
     pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(block) = self.blocks.next() else { return Ok(None) };
-        let bytes = self.read_block(&block, block.bodyLength())?;
-        check_block(&block, &bytes)?;
-        let buffer = Buffer::from_vec(bytes);
+        let buffer = self.read_block(&block, block.bodyLength())?;
+        check_block(&block, &buffer)?;
         let batch = guarded(|| self.decoder.read_record_batch(&block, &buffer))?;
         batch.map_err(|error| damaged("a batch").caused_by(error))
     }
@@ -142,7 +166,7 @@ impl<R: Read + Seek> IpcFile<R> {
     }
 
     /// The head of a block and the first `body_len` bytes of its body.
-    fn read_block(&mut self, block: &Block, body_len: i64) -> Result<Vec<u8>> {
+    fn read_block(&mut self, block: &Block, body_len: i64) -> Result<Buffer> {
         let place = || {
             let offset = u64::try_from(block.offset()).ok()?;
             let head_len = u64::try_from(block.metaDataLength()).ok()?;
@@ -150,7 +174,7 @@ impl<R: Read + Seek> IpcFile<R> {
             (offset.checked_add(len)? <= self.len_bytes).then_some((offset, len))
         };
         let (offset, len) = place().ok_or_else(|| damaged("the place of a batch"))?;
-        read_at(&mut self.reader, offset, len)
+        self.reader.bytes_at(offset, len)
     }
 }
 
@@ -232,14 +256,14 @@ fn damaged(part: &str) -> Error {
     Error::corrupted(format!("the Arrow data cannot be understood: {part} is damaged"))
 }
 
-fn read_footer<R: Read + Seek>(reader: &mut R, len_bytes: u64) -> Result<Vec<u8>> {
+fn read_footer(reader: &mut impl Source, len_bytes: u64) -> Result<Buffer> {
     let cut_off = || damaged("its end: it is cut off");
     let tail_at = len_bytes.checked_sub(TAIL_BYTES).ok_or_else(cut_off)?;
-    let tail = read_at(reader, tail_at, TAIL_BYTES)?;
+    let tail = reader.bytes_at(tail_at, TAIL_BYTES)?;
     let (len, magic) = tail.split_first_chunk().ok_or_else(cut_off)?;
     let footer_at = tail_at.checked_sub(u64::from(u32::from_le_bytes(*len)));
     match footer_at {
-        Some(footer_at) if magic == MAGIC => read_at(reader, footer_at, tail_at - footer_at),
+        Some(footer_at) if magic == MAGIC => reader.bytes_at(footer_at, tail_at - footer_at),
         _ => Err(cut_off()),
     }
 }
@@ -287,13 +311,6 @@ fn check_buffers(message: &Message<'_>, body: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn read_at<R: Read + Seek>(reader: &mut R, offset: u64, len: u64) -> Result<Vec<u8>> {
-    reader.seek(SeekFrom::Start(offset)).map_err(|error| damaged("its end").caused_by(error))?;
-    let mut bytes = Vec::new();
-    append(reader, &mut bytes, len)?;
-    Ok(bytes)
-}
-
 /// Appends `len` bytes of the reader, which were found to be there.
 fn append(reader: &mut impl Read, bytes: &mut Vec<u8>, len: u64) -> Result<()> {
     bytes.reserve_exact(len as usize);
@@ -305,8 +322,8 @@ fn append(reader: &mut impl Read, bytes: &mut Vec<u8>, len: u64) -> Result<()> {
     }
 }
 
-/// A file that was read into memory.
-pub(crate) fn from_memory(bytes: Vec<u8>) -> Result<IpcFile<Cursor<Vec<u8>>>> {
+/// A file in memory.
+pub(crate) fn from_memory(bytes: Buffer) -> Result<IpcFile<Memory>> {
     let len_bytes = bytes.len() as u64;
-    IpcFile::open(Cursor::new(bytes), len_bytes)
+    IpcFile::open(Memory(bytes), len_bytes)
 }

@@ -5,7 +5,7 @@
 //! found by the next search. Vectors come in from files of many formats ([`import`]).
 //! A [`Filter`] says which points are meant, by their metadata ([`filter`]).
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod check;
 mod collection;

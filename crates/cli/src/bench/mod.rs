@@ -105,7 +105,7 @@ mod tests {
             "database --base b.npy --metric cosine --rows 100 --seconds 0.5",
             "filtered",
             "filtered --base b.npy --queries q.npy --metric cosine --rows 20000",
-            "open --rows 500 --repeat 2",
+            "open --rows 500 --repeat 2 --cold",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }

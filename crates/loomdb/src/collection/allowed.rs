@@ -44,7 +44,13 @@ impl<'a> Allowed<'a> {
                 let behind = bits.slice(first, len - first);
                 behind.set_indices_u32().map(|row| row + first as u32).collect()
             }
-            None => (first..len).filter(|row| self.contains(*row)).map(|row| row as u32).collect(),
+            None => {
+                let (rows, deleted) = (first as u32..len as u32, &self.state.deleted);
+                if deleted.range_cardinality(rows.clone()) == 0 {
+                    return rows.collect();
+                }
+                rows.filter(|row| !deleted.contains(*row)).collect()
+            }
         }
     }
 }

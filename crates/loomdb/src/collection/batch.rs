@@ -11,7 +11,7 @@ use crate::database::BULK_BYTES;
 use crate::{Error, Ids, Result, import};
 
 /// Batches of so many rows are written together with others that wait for a sync.
-const GROUPED_ROWS: usize = 64;
+pub(super) const GROUPED_ROWS: usize = 64;
 
 /// Points to be written together: all of them or none.
 ///

@@ -9,6 +9,7 @@ mod answer;
 mod batch;
 mod change;
 mod check;
+mod edit;
 mod fields;
 mod metadata;
 mod persist;
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{Field, Schema as TableSchema};
 use loomdb_graph::{MAX_DIM, Metric, Observer, Vectors};
 
@@ -39,7 +40,7 @@ use crate::export::{ExportOptions, Exported};
 use crate::limits::MAX_METADATA_BYTES;
 use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
 pub use batch::Batch;
-pub(crate) use change::Change;
+pub(crate) use change::{Change, Encoder};
 pub use fields::FieldType;
 pub(crate) use fields::{can_be_field, can_be_field_name, joined, joined_by_name, normalized};
 pub use metadata::Metadata;
@@ -196,125 +197,47 @@ impl Collection {
     }
 
     fn put(&self, batch: &Batch, putting: Putting, linking: Linking<'_>) -> Result<Ids> {
-        let mut given = batch.ids.clone().unwrap_or(Ids::Integer(Vec::new()));
+        let given = batch.ids.clone().unwrap_or(Ids::Integer(Vec::new()));
         if batch.is_empty() {
             return Ok(given);
         }
         let metadata = batch.metadata.as_ref().map(prepared).transpose()?;
         let (vectors, has_ids) = (Arc::clone(&batch.vectors), batch.ids.is_some());
-        let change = move |state: &State, given: &mut Ids| {
+        let ids = Arc::new(Mutex::new(given));
+        let given = Arc::clone(&ids);
+        let make = move |state: &State| {
+            let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
             if !has_ids {
                 *given = next_ids(state, vectors.len())?;
             }
-            state.check_id_type(given)?;
-            putting.check(state, given)?;
-            let table = table(given, metadata.as_ref())?;
+            state.check_id_type(&given)?;
+            putting.check(state, &given)?;
+            let table = table(&given, metadata.as_ref())?;
             Ok(Some(Change::Put { table, vectors: Arc::clone(&vectors) }))
         };
-        if !(self.shared.is_synced() && batch.is_small() && matches!(linking, Linking::Now(_))) {
-            self.shared.write(&self.inner, linking, &mut |state| change(state, &mut given))?;
-            return Ok(given);
-        }
-        let ids = Arc::new(Mutex::new(given));
-        let shared_ids = Arc::clone(&ids);
-        self.shared.write_together(
-            &self.inner,
-            Box::new(move |state| {
-                let mut given = shared_ids.lock().unwrap_or_else(PoisonError::into_inner);
-                change(state, &mut given)
-            }),
-        )?;
+        let is_small = batch.is_small() && matches!(linking, Linking::Now(_));
+        self.change(is_small, linking, make)?;
         let given = ids.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(given.clone())
     }
 
-    /// Replaces metadata: the fields that are given, of points that keep everything else.
-    ///
-    /// # Errors
-    /// `NotFound` when an id is not there, with the first five of them; otherwise as
-    /// [`Self::add`].
-    pub fn update(&self, ids: &Ids, metadata: &RecordBatch) -> Result<()> {
-        self.update_given(ids, metadata, &|_, _| true)
-    }
-
-    /// [`Self::update`] of some values only: those for which `is_given` says so, by the name of
-    /// the field and the row. The others stay.
-    ///
-    /// # Errors
-    /// As [`Self::update`].
-    pub fn update_given(
+    /// Writes a change; a small one together with others that wait for the disk. Returns how many
+    /// rows it gave up.
+    fn change(
         &self,
-        ids: &Ids,
-        metadata: &RecordBatch,
-        is_given: &dyn Fn(&str, usize) -> bool,
-    ) -> Result<()> {
-        batch::check_rows(metadata.num_rows(), ids.len())?;
-        ids.validate()?;
-        if ids.is_empty() {
-            return Ok(());
+        is_small: bool,
+        linking: Linking<'_>,
+        make: impl Fn(&State) -> Result<Option<Change>> + Send + Sync + 'static,
+    ) -> Result<u64> {
+        let make = Arc::new(make);
+        if self.shared.is_synced() && is_small {
+            let grouped = Arc::clone(&make);
+            let grouped = Box::new(move |state: &State| grouped(state));
+            if let Some(replaced) = self.shared.write_together(&self.inner, grouped)? {
+                return Ok(replaced);
+            }
         }
-        let metadata = prepared(metadata)?;
-        self.shared.write(&self.inner, Linking::Now(&()), &mut |state| {
-            let found = state.find_all(ids);
-            let missing = (0..ids.len()).filter(|row| found[*row].is_none());
-            refuse_ids(ErrorKind::NotFound, ids, missing, "do not exist", "add them first")?;
-            let rows: Vec<u32> = found.into_iter().flatten().collect();
-            Ok(Some(updated(state, &rows, &metadata, is_given)?))
-        })?;
-        Ok(())
-    }
-
-    /// [`Self::update`] from one object for each point: a key that is missing keeps its value, a
-    /// null takes it away.
-    ///
-    /// # Errors
-    /// As [`Self::update`], and as [`Batch::with_records`].
-    pub fn update_records(&self, ids: &Ids, records: &[Metadata]) -> Result<()> {
-        let table = nulls_kept(&metadata::from_records(records)?, records, self)?;
-        let is_given = |name: &str, row: usize| {
-            records.get(row).is_some_and(|record| record.contains_key(name))
-        };
-        self.update_given(ids, &table, &is_given)
-    }
-
-    /// Deletes the points of some ids and returns how many were there.
-    ///
-    /// # Errors
-    /// `InvalidInput` for ids of the other type; `StorageFull`, `Io`, `Poisoned`. After any of
-    /// them none are deleted.
-    pub fn delete(&self, ids: &Ids) -> Result<usize> {
-        let deleted = self.shared.write(&self.inner, Linking::Now(&()), &mut |state| {
-            state.check_id_type(ids)?;
-            let found = state.find_all(ids);
-            let mut there: Vec<u32> =
-                (0..ids.len() as u32).filter(|row| found[*row as usize].is_some()).collect();
-            // An id that is given twice is deleted once.
-            let mut rows = std::collections::HashSet::new();
-            there.retain(|row| rows.insert(found[*row as usize]));
-            if there.is_empty() {
-                return Ok(None);
-            }
-            Ok(Some(Change::Delete { table: table(&ids.select(&there), None)? }))
-        })?;
-        Ok(deleted as usize)
-    }
-
-    /// Deletes the points that match a filter, all in one batch, and returns how many there were.
-    ///
-    /// # Errors
-    /// `InvalidFilter` for a field that is unknown or compared with a value of another type;
-    /// `StorageFull`, `Io`, `Poisoned`. After any of them none are deleted.
-    pub fn delete_matching(&self, filter: &Filter) -> Result<usize> {
-        let deleted = self.shared.write(&self.inner, Linking::Now(&()), &mut |state| {
-            let rows = state.rows_matching(filter)?;
-            if rows.is_empty() {
-                return Ok(None);
-            }
-            let ids = fields::Fields::default();
-            let ids = ids.schema(state.id_type.unwrap_or(IdType::Integer).data_type());
-            Ok(Some(Change::Delete { table: state.rows.select(&rows, &ids)? }))
-        })?;
-        Ok(deleted as usize)
+        self.shared.write(&self.inner, linking, &mut |state| make(state))
     }
 
     /// A version to read, which stays as it is.
@@ -508,53 +431,4 @@ fn table(ids: &Ids, metadata: Option<&RecordBatch>) -> Result<RecordBatch> {
     }
     let made = RecordBatch::try_new(Arc::new(TableSchema::new(fields)), columns);
     made.map_err(|error| Error::invalid("the metadata contradict each other").caused_by(error))
-}
-
-/// Rows with some fields replaced, where `is_given` says so for a field and a place.
-fn updated(
-    state: &State,
-    rows: &[u32],
-    metadata: &RecordBatch,
-    is_given: &dyn Fn(&str, usize) -> bool,
-) -> Result<Change> {
-    let merged = state.fields.merged(metadata)?;
-    let schema = merged.schema(state.id_type.unwrap_or(IdType::Integer).data_type());
-    let older = fields::project(&state.rows.select(rows, &state.schema())?, &schema)?;
-    let newer = fields::project(metadata, &merged.metadata_schema())?;
-    let mut columns = older.columns().to_vec();
-    for field in metadata.schema().fields() {
-        let (place, _) = schema
-            .column_with_name(field.name())
-            .ok_or_else(|| Error::invalid("the metadata contradict each other"))?;
-        let given: BooleanArray =
-            (0..rows.len()).map(|row| Some(is_given(field.name(), row))).collect();
-        let (new, old) = (newer.column(place - 1), &columns[place]);
-        let mixed = arrow_select::zip::zip(&given, new, old);
-        columns[place] =
-            mixed.map_err(|error| Error::invalid("the metadata do not fit").caused_by(error))?;
-    }
-    let table = RecordBatch::try_new(schema, columns)
-        .map_err(|error| Error::invalid("the metadata contradict each other").caused_by(error))?;
-    let mut vectors = Vectors::with_capacity(state.dim.unwrap_or(1), rows.len())?;
-    if let Some(view) = state.index.as_ref().map(|index| index.view()) {
-        rows.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
-    }
-    Ok(Change::Put { table, vectors: Arc::new(vectors) })
-}
-
-/// Columns for the keys that are null in every object, which a table of values leaves out.
-fn nulls_kept(
-    table: &RecordBatch,
-    records: &[Metadata],
-    collection: &Collection,
-) -> Result<RecordBatch> {
-    let schema = collection.inner.state.load().fields.metadata_schema();
-    let mut fields: Vec<Arc<Field>> = table.schema().fields().iter().cloned().collect();
-    for field in schema.fields() {
-        let is_named = records.iter().any(|record| record.contains_key(field.name()));
-        if is_named && table.column_by_name(field.name()).is_none() {
-            fields.push(Arc::clone(field));
-        }
-    }
-    fields::project(table, &Arc::new(TableSchema::new(fields)))
 }

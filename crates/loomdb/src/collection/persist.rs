@@ -3,18 +3,21 @@
 //! Sealing writes only what is in no segment yet, into files of new numbers, and changes the entry
 //! of the manifest that is about to be committed; until that happens nothing counts.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use loomdb_graph::{Observer, Vectors};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef};
+use loomdb_graph::{Observer, StoredVectors, Vectors};
 
 use super::fields::Fields;
-use super::places::Places;
+use super::places::{Places, SharedPlaces};
 use super::rows::{Rows, ids_of};
 use super::state::{IdType, Making, State};
 use crate::index::{Index, View};
 use crate::storage::manifest::{Collection, FileRecord};
 use crate::storage::segment::{Place, SegmentRows};
-use crate::{Error, Ids, Result};
+use crate::{Error, Result};
 
 /// What of a collection is in files already, as far as the entry does not say it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,35 +131,46 @@ impl State {
         state.renew_schema();
         state.next_id = entry.next_id;
         state.sequence = entry.sequence;
-        let (vectors, batches) = place.read_rows(entry)?;
-        let mut places = Places::default();
+        let (vectors, batches) = place.read_rows(entry, &making.workers)?;
+        let mut ids = Vec::new();
         for batch in batches {
-            let ids = ids_of(&batch)?;
-            state.check_id_type(&ids).map_err(|error| Error::corrupted(error.to_string()))?;
-            if state.id_type.is_none() {
-                state.id_type = Some(IdType::of(&ids));
-                state.renew_schema();
-            }
-            if let Ids::Integer(ids) = &ids {
-                let next = ids.iter().max().map_or(0, |id| id.saturating_add(1));
-                state.next_id = state.next_id.max(next);
-            }
-            places.append(&ids);
+            state.take_ids(batch.column(0))?;
+            ids.push(Arc::clone(batch.column(0)));
             let schema = state.schema();
             state.rows.append(super::fields::project(&batch, &schema)?, &schema)?;
         }
-        state.places = Arc::new(RwLock::new(places));
+        state.places = Arc::new(SharedPlaces::of_stored(ids));
         state.deleted = Arc::new(place.read_deletes(entry)?);
         let graph_rows = state.load_index(place, entry, (vectors, making), warnings)?;
         let saved = Saved { deleted: state.deleted.len(), graph_rows };
         Ok((state, saved))
     }
 
+    /// Follows the ids of stored rows: their type, and the next one that is given out.
+    fn take_ids(&mut self, ids: &ArrayRef) -> Result<()> {
+        let integers = ids.as_primitive_opt::<UInt64Type>();
+        let id_type = if integers.is_some() { IdType::Integer } else { IdType::Text };
+        if ids.null_count() > 0 {
+            return Err(Error::corrupted("an id is missing"));
+        }
+        if self.id_type.is_some_and(|own| own != id_type) {
+            return Err(Error::corrupted("the ids of the collection are of two types"));
+        }
+        if self.id_type.is_none() {
+            self.id_type = Some(id_type);
+            self.renew_schema();
+        }
+        let highest = integers.and_then(|ids| ids.values().iter().max());
+        let next = highest.map_or(0, |id| id.saturating_add(1));
+        self.next_id = self.next_id.max(next);
+        Ok(())
+    }
+
     fn load_index(
         &mut self,
         place: Place<'_>,
         entry: &Collection,
-        (vectors, making): (Vectors, &Making),
+        (vectors, making): (StoredVectors, &Making),
         warnings: &mut Vec<String>,
     ) -> Result<usize> {
         if vectors.is_empty() {
@@ -169,7 +183,7 @@ impl State {
                  and slower until it is rebuilt"
             ));
         };
-        let graph = place.read_graph(entry).unwrap_or_else(|error| {
+        let graph = place.read_graph(entry, &making.workers).unwrap_or_else(|error| {
             warn(&error);
             None
         });
@@ -200,7 +214,7 @@ impl State {
         }
         let mut next = Self {
             rows,
-            places: Arc::new(RwLock::new(places)),
+            places: Arc::new(SharedPlaces::from(places)),
             deleted: Arc::default(),
             index: None,
             ..self.clone()

@@ -4,10 +4,12 @@
 //! follows the older rows of an id until it comes to one of its own, and then asks its deletions.
 
 use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
+use arrow_array::ArrayRef;
 use roaring::RoaringBitmap;
 
-use crate::{Id, Ids};
+use crate::{Id, Ids, id_column};
 
 /// No row came before.
 const NONE: u32 = u32::MAX;
@@ -26,6 +28,50 @@ enum Newest {
     Empty,
     Integer(HashMap<u64, u32>),
     Text(HashMap<Box<str>, u32>),
+}
+
+/// The map that the versions of a collection share. That of stored rows is made when it is first
+/// asked: a search does not need it, and making it takes longer than the rest of opening.
+#[derive(Debug, Default)]
+pub(super) struct SharedPlaces {
+    stored: Vec<ArrayRef>,
+    places: OnceLock<RwLock<Places>>,
+}
+
+impl From<Places> for SharedPlaces {
+    fn from(places: Places) -> Self {
+        Self { stored: Vec::new(), places: OnceLock::from(RwLock::new(places)) }
+    }
+}
+
+impl SharedPlaces {
+    /// The map of ids that are stored in this order.
+    pub(super) fn of_stored(stored: Vec<ArrayRef>) -> Self {
+        Self { stored, places: OnceLock::new() }
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Places> {
+        self.map().read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives ids the next rows.
+    pub(super) fn append(&self, ids: &Ids) {
+        self.map().write().unwrap_or_else(PoisonError::into_inner).append(ids);
+    }
+
+    fn map(&self) -> &RwLock<Places> {
+        self.places.get_or_init(|| {
+            let mut places = Places::default();
+            for ids in &self.stored {
+                let mut read = None;
+                // Their type was looked at when they were opened.
+                if id_column::append(&mut read, ids).is_ok() {
+                    places.append(&read.unwrap_or(Ids::Integer(Vec::new())));
+                }
+            }
+            RwLock::new(places)
+        })
+    }
 }
 
 impl Places {

@@ -76,7 +76,8 @@ impl Rows {
 
     /// About as many bytes as the tables take in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.tables.iter().map(|table| table.batch.get_array_memory_size()).sum()
+        let columns = self.tables.iter().flat_map(|table| table.batch.columns());
+        columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
     }
 
     /// The table of a row, and its place there.

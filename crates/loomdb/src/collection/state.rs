@@ -5,22 +5,19 @@
 //! way, so that a database that is opened again is the one that was closed.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
-use loomdb_graph::{Flat, MAX_ROWS, Metric, Observer, Vectors, Workers};
+use loomdb_graph::{MAX_ROWS, Metric, Observer, Vectors, Workers, check_rows};
 use roaring::RoaringBitmap;
 
 use super::change::Change;
 use super::fields::Fields;
-use super::places::Places;
+use super::places::SharedPlaces;
 use super::rows::{Rows, ids_of};
 use crate::index::{Index, IndexParams, Linked};
 use crate::{Error, Id, Ids, Result};
-
-/// Rows that are tried at once for being zero under cosine.
-const CHECKED_ROWS: usize = 256;
 
 /// What the ids of a collection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +79,7 @@ pub(crate) struct State {
     pub(super) dim: Option<usize>,
     pub(super) index: Option<Arc<Index>>,
     pub(super) rows: Rows,
-    pub(super) places: Arc<RwLock<Places>>,
+    pub(super) places: Arc<SharedPlaces>,
     pub(super) deleted: Arc<RoaringBitmap>,
     pub(super) fields: Arc<Fields>,
     /// The shape of all rows, from the fields and the type of the ids.
@@ -151,13 +148,13 @@ impl State {
 
     /// The row of an id.
     pub(super) fn find(&self, id: &Id) -> Option<u32> {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.read();
         places.find(id, self.rows.len(), &self.deleted)
     }
 
     /// The rows of some ids, as far as they are there.
     pub(super) fn find_all(&self, ids: &Ids) -> Vec<Option<u32>> {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.read();
         let find = |row| places.find(&ids.get(row), self.rows.len(), &self.deleted);
         (0..ids.len()).map(find).collect()
     }
@@ -262,20 +259,7 @@ impl State {
             let given = vectors.dim();
             return Err(loomdb_graph::Error::DimMismatch { expected, given }.into());
         }
-        if self.metric != Metric::Cosine {
-            return Ok(());
-        }
-        let values = CHECKED_ROWS * vectors.dim();
-        for (part, values) in vectors.as_flat().chunks(values).enumerate() {
-            let rows = Vectors::from_flat(vectors.dim(), values)?;
-            Flat::from_vectors(Metric::Cosine, rows).map_err(|error| match error {
-                loomdb_graph::Error::ZeroVector { row } => {
-                    loomdb_graph::Error::ZeroVector { row: row + part * CHECKED_ROWS }
-                }
-                other => other,
-            })?;
-        }
-        Ok(())
+        Ok(check_rows(self.metric, vectors)?)
     }
 }
 
@@ -311,7 +295,7 @@ impl Plan {
                 (None, Linking::Now(_)) => index.append(&vectors).map(drop)?,
                 (None, Linking::Deferred) => index.append_to_tail(&vectors)?,
             }
-            next.places.write().unwrap_or_else(PoisonError::into_inner).append(&ids);
+            next.places.append(&ids);
         }
         Ok(next)
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::write::Writer;
 use super::{Durability, Shared};
 use crate::collection::{Change, Inner, Linking, State};
+use crate::limits::MAX_RECORD_BYTES;
 use crate::{Error, Result};
 
 /// What makes the change of a write, given the version that it changes.
@@ -20,8 +21,11 @@ pub(crate) type Make = Box<dyn FnMut(&State) -> Result<Option<Change>> + Send>;
 pub(super) struct Request {
     inner: Arc<Inner>,
     make: Make,
-    done: Arc<Mutex<Option<Result<u64>>>>,
+    done: Done,
 }
+
+/// The rows that a write gave up; nothing when it does not fit into a record, and was not made.
+type Done = Arc<Mutex<Option<Result<Option<u64>>>>>;
 
 /// Writes that wait, and whether one of their threads is writing for the others.
 #[derive(Default)]
@@ -65,10 +69,10 @@ impl Shared {
         self.durability == Durability::Synced
     }
 
-    /// [`Self::write`] for a batch that fits into a record and is linked later, together with
-    /// others that wait.
-    pub(crate) fn write_together(&self, inner: &Arc<Inner>, make: Make) -> Result<u64> {
-        let done = Arc::default();
+    /// [`Self::write`] for a batch that is linked later, together with others that wait; nothing
+    /// when it turns out that it does not fit into a record.
+    pub(crate) fn write_together(&self, inner: &Arc<Inner>, make: Make) -> Result<Option<u64>> {
+        let done = Done::default();
         let request = Request { inner: Arc::clone(inner), make, done: Arc::clone(&done) };
         let mut line = self.line.lock();
         line.requests.push(request);
@@ -87,7 +91,7 @@ impl Shared {
         take(&done).unwrap_or_else(|| {
             // Who wrote for this thread has panicked.
             writer.set_broken();
-            writer.check().map(|()| 0)
+            writer.check().map(|()| Some(0))
         })
     }
 
@@ -132,14 +136,19 @@ impl Shared {
         writer: &mut Writer,
         heads: &mut Heads,
         request: &mut Request,
-    ) -> Result<u64> {
+    ) -> Result<Option<u64>> {
         writer.check()?;
         let inner = &request.inner;
         inner.check_is_there()?;
         let head = heads.get(&inner.number).map(|(_, state)| Arc::clone(state));
         let state = head.unwrap_or_else(|| inner.state.load_full());
-        let Some(change) = (request.make)(&state)? else { return Ok(0) };
-        let record = self.is_logged(writer).then(|| change.encode(inner.number)).transpose()?;
+        let Some(change) = (request.make)(&state)? else { return Ok(Some(0)) };
+        let is_logged = self.is_logged(writer);
+        let encode = || writer.encoder.encode(inner.number, &change);
+        let record = is_logged.then(encode).transpose()?;
+        if record.as_ref().is_some_and(|record| record.len() > MAX_RECORD_BYTES) {
+            return Ok(None);
+        }
         let plan = state.plan(change, &self.making)?;
         if let Some(record) = record {
             writer.append_unsynced(&record)?;
@@ -148,14 +157,14 @@ impl Shared {
         let applied = plan.apply(writer.sequence, Linking::Now(&()));
         let applied = Arc::new(applied.inspect_err(|_| writer.set_broken())?);
         heads.insert(inner.number, (Arc::clone(inner), applied));
-        Ok(replaced)
+        Ok(Some(replaced))
     }
 }
 
-fn take(done: &Mutex<Option<Result<u64>>>) -> Option<Result<u64>> {
+fn take(done: &Done) -> Option<Result<Option<u64>>> {
     done.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn put(done: &Mutex<Option<Result<u64>>>, result: Result<u64>) {
+fn put(done: &Done, result: Result<Option<u64>>) {
     *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
 }

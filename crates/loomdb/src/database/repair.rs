@@ -128,6 +128,8 @@ fn replace(
     staging: Staging<'_>,
 ) -> Result<PathBuf> {
     let aside = target.free_beside("damaged")?;
+    // What is beside the empty place tells that the repair was interrupted, if it is.
+    target.sync()?;
     let moved = fs.rename(root, &aside);
     moved.map_err(|error| Error::io("rename it", root, error))?;
     if let Err(error) = target.install(staging, Existing::Refuse) {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::compaction::merge_segments;
 use super::{Durability, Shared};
-use crate::collection::{Change, Files, Inner, Linking, Plan, Saved, State};
+use crate::collection::{Change, Encoder, Files, Inner, Linking, Plan, Saved, State};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::storage::directory::Directory;
 use crate::storage::log::{LogWriter, Mark};
@@ -36,6 +36,7 @@ pub(super) struct Writer {
     pub files: Arc<ArcSwap<HashMap<u32, Files>>>,
     /// The dead rows of collections whose last rewrite failed: it is tried again at twice as many.
     pub unwritten: HashMap<u32, usize>,
+    pub encoder: Encoder,
     is_broken: bool,
 }
 
@@ -52,8 +53,9 @@ pub(super) enum Target {
 impl Writer {
     pub(super) fn new(target: Target) -> Self {
         let (log, saved, files) = (None, HashMap::new(), Arc::default());
-        let unwritten = HashMap::new();
-        let writer = Self { target, log, sequence: 0, saved, files, unwritten, is_broken: false };
+        let (unwritten, encoder) = (HashMap::new(), Encoder::default());
+        let writer =
+            Self { target, log, sequence: 0, saved, files, unwritten, encoder, is_broken: false };
         writer.note_files();
         writer
     }
@@ -211,7 +213,7 @@ impl Shared {
         let is_logged = self.is_logged(&writer);
         let mut record = None;
         if is_logged && change.bytes() < BULK_BYTES {
-            let encoded = change.encode(inner.number)?;
+            let encoded = writer.encoder.encode(inner.number, &change)?;
             record = (encoded.len() <= MAX_RECORD_BYTES).then_some(encoded);
         }
         let mut plan = state.plan(change, &self.making)?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use loomdb_graph::{BuildStats, Graph, Observer, Phase, Vectors, build};
+use loomdb_graph::{BuildStats, Graph, Observer, Phase, Vectors, Workers, build};
 
-use super::plan::{self, CHUNK_ROWS, Linking};
+use super::plan::{self, CHUNK_ROWS, Linking, Tail};
 use super::state::{State, inverse};
 use super::{Shared, Writer};
 use crate::error::Result;
@@ -35,7 +35,8 @@ impl Shared {
     /// The graph of everything and a large batch. Nothing is changed before it is published.
     pub(super) fn linked_with(&self, rows: &Vectors, observer: &dyn Observer) -> Result<Linked> {
         let state = self.state.load_full();
-        Ok(self.link(&Sources { state: &state, batch: Some(rows) }, observer)?)
+        let rows = Sources { state: &state, batch: Some(rows) };
+        Ok(self.link(&rows, &self.workers, observer)?)
     }
 
     /// Builds the graph of an index that is still empty.
@@ -54,40 +55,47 @@ impl Shared {
 
     /// Starts a thread that links the tail, when it is due and none is running.
     pub(super) fn start_linking(self: &Arc<Self>, writer: &mut Writer) {
-        if writer.is_linking || !self.tail_is_due() {
+        if writer.is_linking || !self.tail().is_due() {
             return;
         }
         let shared = Arc::clone(self);
         let thread = thread::Builder::new().name("loomdb-link".to_owned());
         let started = thread.spawn(move || {
             let _finish = Finish(&shared);
-            while shared.tail_is_due() && shared.link_tail() {}
+            shared.link_in_background();
         });
         // Without a thread the rows stay in the tail, and the next call tries again.
         writer.is_linking = started.is_ok();
     }
 
-    pub(super) fn tail_is_due(&self) -> bool {
-        plan::tail_is_due(self.state.load().tail.len(), self.limit)
+    pub(super) fn tail(&self) -> Tail {
+        let (state, limit) = (self.state.load(), self.limit);
+        let (rows, has_graph) = (state.tail.len(), state.graph.is_some());
+        Tail { rows, limit, searches: self.searches.load(Ordering::Relaxed), has_graph }
     }
 
-    /// Whether writers have to wait until the tail is linked.
-    pub(super) fn tail_is_full(&self) -> bool {
-        let is_searched = self.is_searched.load(Ordering::Relaxed);
-        plan::tail_is_full(self.state.load().tail.len(), self.limit, is_searched)
+    /// Remembers that searches met the tail. Written only as often as it matters, since every
+    /// search reads what lies beside it.
+    pub(super) fn note_searches(&self, count: usize) {
+        if self.searches.load(Ordering::Relaxed) < plan::enough_searches(self.limit) {
+            self.searches.fetch_add(count, Ordering::Relaxed);
+        }
     }
 
-    /// Remembers that a long tail costs somebody. Written only when it changes, since every search
-    /// reads what lies beside it.
-    pub(super) fn note_search(&self) {
-        if !self.is_searched.load(Ordering::Relaxed) {
-            self.is_searched.store(true, Ordering::Relaxed);
+    /// Links tails as long as one is due, on one thread fewer than there are: who writes meanwhile
+    /// keeps a core.
+    fn link_in_background(&self) {
+        let workers = Workers::new(self.workers.threads().saturating_sub(1).max(1));
+        match workers {
+            Ok(workers) => while self.tail().is_due() && self.link_tail(&workers) {},
+            Err(error) => self.lock().failure = Some(error),
         }
     }
 
     /// Links what the tail holds now, while it goes on growing; whether that succeeded.
-    fn link_tail(&self) -> bool {
-        let linked = self.linked_tail(&());
+    fn link_tail(&self, workers: &Workers) -> bool {
+        let state = self.state.load_full();
+        let linked = self.link(&Sources { state: &state, batch: None }, workers, &());
         let mut writer = self.lock();
         let published = linked.and_then(|linked| self.publish(&mut writer, linked));
         writer.failure = published.err();
@@ -97,18 +105,25 @@ impl Shared {
     /// The graph of everything that is there.
     pub(super) fn linked_tail(&self, observer: &dyn Observer) -> GraphResult<Linked> {
         let state = self.state.load_full();
-        self.link(&Sources { state: &state, batch: None }, observer)
+        self.link(&Sources { state: &state, batch: None }, &self.workers, observer)
     }
 
-    fn link(&self, rows: &Sources<'_>, observer: &dyn Observer) -> GraphResult<Linked> {
-        let graph = rows.state.graph.as_ref();
+    fn link(
+        &self,
+        rows: &Sources<'_>,
+        workers: &Workers,
+        observer: &dyn Observer,
+    ) -> GraphResult<Linked> {
+        let graph = rows.state.graph.as_deref();
         match (graph, plan::linking(rows.new_rows(), rows.state.graph_len())) {
-            (Some(graph), Linking::Chunks) => match self.link_chunks(graph, rows, observer) {
-                // Chunks of a batch that was canceled have taken its place.
-                Err(loomdb_graph::Error::StaleGraph) => self.rebuild(rows, observer),
-                linked => linked,
-            },
-            _ => self.rebuild(rows, observer),
+            (Some(graph), Linking::Chunks) => {
+                match self.link_chunks(graph, rows, (workers, observer)) {
+                    // Chunks of a batch that was canceled have taken its place.
+                    Err(loomdb_graph::Error::StaleGraph) => self.rebuild(rows, workers, observer),
+                    linked => linked,
+                }
+            }
+            _ => self.rebuild(rows, workers, observer),
         }
     }
 
@@ -116,7 +131,7 @@ impl Shared {
         &self,
         graph: &Graph,
         rows: &Sources<'_>,
-        observer: &dyn Observer,
+        (workers, observer): (&Workers, &dyn Observer),
     ) -> GraphResult<Linked> {
         let params = self.params.build_params();
         let mut graph = graph.clone();
@@ -125,7 +140,7 @@ impl Shared {
         for start in (first..last).step_by(CHUNK_ROWS) {
             let end = (start + CHUNK_ROWS).min(last);
             let vectors = copied(self.dim, (start..end).map(|row| rows.vector(row)))?;
-            let (next, stats) = graph.insert(&vectors, &params, &self.workers, observer)?;
+            let (next, stats) = graph.insert(&vectors, &params, workers, observer)?;
             graph = next;
             let before = total.as_ref().map_or(0, |total| total.distance_computations);
             let distance_computations = before + stats.distance_computations;
@@ -136,10 +151,15 @@ impl Shared {
         Ok(Linked { graph, points: Arc::clone(&rows.state.points), stats })
     }
 
-    fn rebuild(&self, rows: &Sources<'_>, observer: &dyn Observer) -> GraphResult<Linked> {
+    fn rebuild(
+        &self,
+        rows: &Sources<'_>,
+        workers: &Workers,
+        observer: &dyn Observer,
+    ) -> GraphResult<Linked> {
         let vectors = copied(self.dim, (0..rows.len()).map(|row| rows.vector(row)))?;
         let params = self.params.build_params();
-        let built = build(vectors, self.metric, &params, &self.workers, observer)?;
+        let built = build(vectors, self.metric, &params, workers, observer)?;
         Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
     }
 
@@ -156,12 +176,12 @@ impl Shared {
             Arc::new(inverse(&linked.points))
         };
         self.state.store(Arc::new(State {
-            graph: Some(linked.graph),
+            graph: Some(Arc::new(linked.graph)),
             points: linked.points,
             nodes,
             tail,
         }));
-        self.is_searched.store(false, Ordering::Relaxed);
+        self.searches.store(0, Ordering::Relaxed);
         writer.distance_computations += linked.stats.distance_computations;
         writer.strategy = Some(linked.stats.strategy);
         Ok(())

@@ -12,7 +12,7 @@ mod view;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -138,8 +138,8 @@ struct Shared {
     /// Told when the linking thread has finished.
     linked: Condvar,
     scratches: Scratches,
-    /// Whether the tail was searched since rows last left it.
-    is_searched: AtomicBool,
+    /// Searches since rows last left the tail, up to as many as matter.
+    searches: AtomicUsize,
 }
 
 /// What only writers need.
@@ -182,7 +182,7 @@ impl Index {
             writer: Mutex::default(),
             linked: Condvar::new(),
             scratches: Scratches::default(),
-            is_searched: AtomicBool::new(false),
+            searches: AtomicUsize::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -236,7 +236,7 @@ impl Index {
             shared.publish(&mut writer, linked)?;
             return Ok(first..first + rows.len());
         }
-        if shared.tail_is_full() {
+        if shared.tail().is_full() {
             writer = shared.until_linked(writer);
         }
         let added = shared.add_to_tail(rows)?;
@@ -288,7 +288,7 @@ impl Index {
     pub(crate) fn link(&self, observer: &dyn Observer) -> Result<()> {
         let shared = &self.shared;
         let mut writer = shared.until_linked(shared.lock());
-        if !shared.tail_is_due() {
+        if !shared.tail().is_due() {
             return Ok(());
         }
         let linked = shared.linked_tail(observer)?;
@@ -308,7 +308,7 @@ impl Index {
     /// `k` or `ef_search` out of range.
     pub fn search(&self, query: &[f32], k: usize, ef_search: usize) -> Result<Vec<Hit>> {
         let state = self.shared.state.load();
-        self.shared.note_search();
+        self.shared.note_searches(1);
         let mut scratch = self.shared.scratches.take();
         let found = state.search(query, k, ef_search, &mut scratch);
         self.shared.scratches.give_back(scratch);
@@ -326,7 +326,7 @@ impl Index {
         ef_search: usize,
     ) -> Result<Vec<Vec<Hit>>> {
         let state = self.shared.state.load();
-        self.shared.note_search();
+        self.shared.note_searches(queries.len());
         state.search_many(queries, k, ef_search, &self.shared.workers)
     }
 
@@ -365,7 +365,7 @@ impl Index {
         let (computed, strategy) = (writer.distance_computations, writer.strategy);
         let state = shared.state.load_full();
         drop(writer);
-        let graph = state.graph.as_ref();
+        let graph = state.graph.as_deref();
         let degrees = graph.map(loomdb_graph::Graph::degrees);
         let link_bytes = graph.map_or(0, loomdb_graph::Graph::link_bytes);
         let entry_level = |graph: &loomdb_graph::Graph| graph.entry_point().map(|n| graph.level(n));
@@ -403,7 +403,7 @@ impl Index {
             metric: self.shared.metric,
             dim: self.shared.dim,
             ids: &ids,
-            graph: state.graph.as_ref(),
+            graph: state.graph.as_deref(),
             row: &|row| state.vector_in_file_order(row),
         };
         storage::save(dir, &contents, options)
@@ -420,7 +420,10 @@ impl Index {
         let storage::Opened { metric, dim, graph, tail, ids, warnings } = storage::open(dir)?;
         let index = Self::new(dim, metric, params)?;
         let tail = Flat::from_vectors(metric, tail)?;
-        index.shared.state.store(Arc::new(State { graph, ..State::empty(tail) }));
+        index
+            .shared
+            .state
+            .store(Arc::new(State { graph: graph.map(Arc::new), ..State::empty(tail) }));
         index.shared.start_linking(&mut index.shared.lock());
         Ok(OpenedIndex { index, ids, warnings })
     }

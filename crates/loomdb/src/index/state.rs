@@ -11,7 +11,8 @@ use crate::{Error, Ids, Result};
 /// A graph over the first points and a tail of the others.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    pub graph: Option<Graph>,
+    /// Shared by the versions that differ only in their tails.
+    pub graph: Option<Arc<Graph>>,
     /// The point of each of the first nodes; later nodes have the number of their point.
     pub points: Arc<Vec<u32>>,
     /// The node of each of the first points, the inverse of `points`.
@@ -30,7 +31,7 @@ impl State {
     }
 
     pub(super) fn graph_len(&self) -> usize {
-        self.graph.as_ref().map_or(0, Graph::len)
+        self.graph.as_deref().map_or(0, Graph::len)
     }
 
     pub(super) fn search(

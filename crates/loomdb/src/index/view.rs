@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use loomdb_graph::{Flat, Graph, GraphParts, Metric, Vectors, Workers};
+use loomdb_graph::{Flat, Graph, Metric, StoredRows, StoredVectors, Vectors, Workers};
 
 use super::link::copied;
 use super::state::{State, inverse};
 use super::{Hit, Index, IndexParams, Shared};
 use crate::Result;
+use crate::storage::segment::StoredGraph;
 
 /// A state of an index.
 #[derive(Clone, Debug)]
@@ -29,16 +30,17 @@ impl Index {
     /// if it can be used; else with the reason why not. `order` names the row of each of the
     /// first nodes.
     pub(crate) fn restore(
-        rows: Vectors,
+        rows: StoredVectors,
         metric: Metric,
-        graph: Option<(GraphParts, Vec<u32>)>,
+        graph: Option<(StoredGraph, Vec<u32>)>,
         (params, workers): (IndexParams, Arc<Workers>),
     ) -> Result<(Self, Option<loomdb_graph::Error>)> {
+        let linked = graph.map(|graph| linked(&rows, metric, graph, &workers));
         let index = Self::with_workers(rows.dim(), metric, params, workers)?;
-        let (state, failure) = match graph.map(|graph| linked(&rows, metric, graph)) {
-            Some(Ok(state)) => (state, None),
-            Some(Err(error)) => (State::empty(Flat::from_vectors(metric, rows)?), Some(error)),
-            None => (State::empty(Flat::from_vectors(metric, rows)?), None),
+        let (state, failure) = match linked.transpose() {
+            Ok(Some(state)) => (state, None),
+            Ok(None) => (unlinked(&rows, metric)?, None),
+            Err(error) => (unlinked(&rows, metric)?, Some(error)),
         };
         index.shared.state.store(Arc::new(state));
         index.shared.start_linking(&mut index.shared.lock());
@@ -46,20 +48,30 @@ impl Index {
     }
 }
 
+type GraphResult<T> = std::result::Result<T, loomdb_graph::Error>;
+
 fn linked(
-    rows: &Vectors,
+    rows: &StoredVectors,
     metric: Metric,
-    (parts, points): (GraphParts, Vec<u32>),
-) -> std::result::Result<State, loomdb_graph::Error> {
-    let nodes = parts.levels.len();
-    let row_of = |node: usize| points.get(node).map_or(node, |row| *row as usize);
-    let head = copied(rows.dim(), (0..nodes).map(|node| rows.row(row_of(node))))?;
-    let graph = Graph::from_parts(&parts, head, metric)?;
+    (graph, points): (StoredGraph, Vec<u32>),
+    workers: &Workers,
+) -> GraphResult<State> {
+    let StoredGraph { parts, codes } = graph;
+    let (points, nodes) = (Arc::new(points), parts.levels.len());
+    let codes = codes.map(|codes| (codes.parts, codes.values));
+    let stored = StoredRows { vectors: rows.clone(), order: Arc::clone(&points), codes };
+    let graph = Graph::from_stored(&parts, &stored, metric, workers)?;
     let behind = (nodes..rows.len()).map(|row| rows.row(row));
     let mut tail = graph.flat_behind();
     tail.append(&copied(rows.dim(), behind)?)?;
     let nodes = Arc::new(inverse(&points));
-    Ok(State { graph: Some(graph), points: Arc::new(points), nodes, tail })
+    Ok(State { graph: Some(Arc::new(graph)), points, nodes, tail })
+}
+
+/// A state whose rows are all in the tail.
+fn unlinked(rows: &StoredVectors, metric: Metric) -> GraphResult<State> {
+    let rows = copied(rows.dim(), (0..rows.len()).map(|row| rows.row(row)))?;
+    Ok(State::empty(Flat::from_vectors(metric, rows)?))
 }
 
 impl View {
@@ -88,7 +100,7 @@ impl View {
 
     /// The nearest of some rows, which are in ascending order, from all their distances.
     pub(crate) fn scan(&self, query: &[f32], k: usize, rows: &[u32]) -> Result<Vec<Hit>> {
-        self.shared.note_search();
+        self.shared.note_searches(1);
         let (nodes, in_tail) = self.split(rows);
         let in_tail = self.state.tail.search_among(query, k, &in_tail)?;
         let near = match &self.state.graph {
@@ -105,7 +117,7 @@ impl View {
         k: usize,
         rows: &[u32],
     ) -> Result<Vec<Vec<Hit>>> {
-        self.shared.note_search();
+        self.shared.note_searches(queries.len());
         let (nodes, in_tail) = self.split(rows);
         let (state, workers) = (&self.state, self.workers());
         let in_tail = state.tail.search_many_among(queries, k, &in_tail, workers)?;
@@ -130,7 +142,7 @@ impl View {
         /// Rows that one thread looks at together.
         const PIECE: usize = 1 << 13;
         let (nodes, in_tail) = self.split(rows);
-        let flat = self.state.graph.as_ref().map(Graph::flat);
+        let flat = self.state.graph.as_deref().map(Graph::flat);
         let pieces = |flat, rows: &'_ [u32]| {
             let found = self.workers().map(&rows.chunks(PIECE).collect::<Vec<_>>(), |piece| {
                 Flat::within(flat, query, max_distance, Some(piece))
@@ -165,7 +177,7 @@ impl View {
 
     /// The graph, and the row of each of its first nodes; the others have the numbers of theirs.
     pub(crate) fn graph(&self) -> Option<(&Graph, &[u32])> {
-        Some((self.state.graph.as_ref()?, &self.state.points))
+        Some((self.state.graph.as_deref()?, &self.state.points))
     }
 
     /// The number of rows that are in the graph.

@@ -7,14 +7,20 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use arrow_buffer::Buffer;
+use loomdb_graph::Workers;
+
 use super::RESTORE;
 use super::checksum::{self, BLOCK_BYTES, BlockSums};
 use super::fs::{FileHandle, FileSystem};
 use super::manifest::FileRecord;
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes that are written or read by one system call.
+/// Bytes that are written by one system call.
 const CHUNK_BYTES: usize = 16 * BLOCK_BYTES;
+
+/// Bytes that are read by one, which are still in the nearest caches when they are summed.
+const READ_BYTES: usize = 4 * BLOCK_BYTES;
 
 /// A new file under the root of a database.
 #[derive(Debug)]
@@ -68,11 +74,16 @@ impl CheckedWriter {
         Ok(())
     }
 
+    /// The bytes that were appended.
+    pub(super) fn len_so_far(&self) -> usize {
+        self.len_bytes as usize + self.buffer.len()
+    }
+
     /// The crc32c of everything that was appended.
     pub(super) fn sum_so_far(&self) -> u32 {
         let mut sums = self.sums.clone();
         sums.update(&self.buffer);
-        checksum::whole(&sums.finish(), self.len_bytes + self.buffer.len() as u64)
+        checksum::whole(&sums.finish(), self.len_so_far() as u64)
     }
 
     /// Writes what is left, syncs the file, and returns what the manifest says about it.
@@ -119,6 +130,8 @@ pub(super) struct CheckedReader<'a> {
     record: &'a FileRecord,
     sums: &'a [u32],
     offset: u64,
+    /// Where it stops.
+    end: u64,
     buffer: Vec<u8>,
 }
 
@@ -145,22 +158,41 @@ impl<'a> CheckedReader<'a> {
             return Err(Error::corrupted(what).in_file(&path).at_offset(from).advise(RESTORE));
         }
         let sums = record.block_sums();
-        Ok(Self { file, path, record, sums, offset: 0, buffer: Vec::new() })
+        Ok(Self { file, path, record, sums, offset: 0, end: len_bytes, buffer: Vec::new() })
+    }
+
+    /// Only some blocks of the file.
+    fn only(mut self, blocks: &Range<usize>) -> Self {
+        let at = |block: usize| (block as u64 * BLOCK_BYTES as u64).min(self.record.len_bytes());
+        (self.offset, self.end) = (at(blocks.start), at(blocks.end));
+        self.sums = self.sums.get(blocks.clone()).unwrap_or_default();
+        self
     }
 
     /// The next bytes, which are verified; nothing behind the end. Every chunk but the last has
     /// a multiple of [`BLOCK_BYTES`].
     pub(super) fn next_chunk(&mut self) -> Result<Option<&[u8]>> {
-        let left = self.record.len_bytes() - self.offset;
+        let left = self.end - self.offset;
         if left == 0 {
             return Ok(None);
         }
-        self.buffer.resize(left.min(CHUNK_BYTES as u64) as usize, 0);
+        self.buffer.resize(left.min(READ_BYTES as u64) as usize, 0);
         let read = self.file.read_at(self.offset, &mut self.buffer);
         read.map_err(|error| Error::io("read it", &self.path, error))?;
         self.verify()?;
         self.offset += self.buffer.len() as u64;
         Ok(Some(&self.buffer))
+    }
+
+    /// Calls `take` with every chunk and its offset.
+    fn each(mut self, mut take: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        loop {
+            let offset = self.offset;
+            match self.next_chunk()? {
+                Some(chunk) => take(offset, chunk)?,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// All bytes, for files that are decoded from memory.
@@ -186,6 +218,44 @@ impl<'a> CheckedReader<'a> {
         }
         Ok(())
     }
+}
+
+/// Looks at verified bytes, of which the first are at an offset of the file that is a multiple of
+/// [`BLOCK_BYTES`].
+pub(super) type Inspect<'a> = &'a (dyn Fn(u64, &[u8]) -> Result<()> + Sync);
+
+/// The bytes of a file that the manifest names, all verified before: mapped, or read where files
+/// cannot be mapped. Mapped ones are verified from what the system reads, on all threads, so that a
+/// disk that fails is an error; at the mapping it would be the end of the process.
+pub(super) fn verified(
+    (fs, root): (&dyn FileSystem, &Path),
+    record: &FileRecord,
+    workers: &Workers,
+    inspect: Inspect<'_>,
+) -> Result<Buffer> {
+    let reader = CheckedReader::open(fs, root, record)?;
+    let mapped = fs.map(reader.path()).filter(|map| map.len() as u64 == record.len_bytes());
+    let Some(mapped) = mapped else {
+        let mut bytes = Vec::with_capacity(record.len_bytes() as usize);
+        reader.each(|offset, chunk| {
+            inspect(offset, chunk)?;
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        return Ok(Buffer::from_vec(bytes));
+    };
+    let blocks = record.block_sums().len();
+    if blocks <= READ_BYTES / BLOCK_BYTES {
+        reader.each(inspect)?;
+        return Ok(mapped);
+    }
+    let share = blocks.div_ceil(workers.threads());
+    let shares: Vec<Range<usize>> =
+        (0..blocks).step_by(share).map(|first| first..(first + share).min(blocks)).collect();
+    let verify =
+        |share: &Range<usize>| CheckedReader::open(fs, root, record)?.only(share).each(inspect);
+    workers.map(&shares, verify).into_iter().collect::<Result<()>>()?;
+    Ok(mapped)
 }
 
 /// Bytes whose checksum does not match.

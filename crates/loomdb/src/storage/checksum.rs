@@ -3,6 +3,8 @@
 //! A block is small enough that an error can say where a file is damaged, and large enough that
 //! the sums of a gigabyte fit into a few pages.
 
+use std::sync::LazyLock;
+
 use crc32c::{crc32c_append, crc32c_combine};
 
 /// The bytes of a block.
@@ -43,15 +45,20 @@ impl BlockSums {
     }
 }
 
+/// What each bit of a sum becomes when a whole block follows. Sums are linear, so that this takes
+/// the place of a combination that begins anew for every block.
+static BLOCK_BEHIND: LazyLock<[u32; 32]> =
+    LazyLock::new(|| std::array::from_fn(|bit| crc32c_combine(1 << bit, 0, BLOCK_BYTES)));
+
 /// The sum of a file of `len_bytes` bytes, from those of its blocks.
 pub(super) fn whole(blocks: &[u32], len_bytes: u64) -> u32 {
-    let Some((first, others)) = blocks.split_first() else { return 0 };
-    let last_len = last_block_len(len_bytes);
-    let combine = |(sum, left): (u32, usize), block: &u32| {
-        let len = if left == 1 { last_len } else { BLOCK_BYTES };
-        (crc32c_combine(sum, *block, len), left - 1)
+    let Some((last, others)) = blocks.split_last() else { return 0 };
+    let behind = |sum: u32| {
+        let bits = (0_u32..).zip(BLOCK_BEHIND.iter());
+        bits.filter(|(bit, _)| sum >> bit & 1 == 1).fold(0, |all, (_, part)| all ^ part)
     };
-    others.iter().fold((*first, others.len()), combine).0
+    let before = others.iter().fold(0, |sum, block| behind(sum) ^ block);
+    crc32c_combine(before, *last, last_block_len(len_bytes))
 }
 
 /// The number of blocks of a file.

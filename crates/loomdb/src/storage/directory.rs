@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::fs::{EntryKind, FileLock, FileSystem, Locking};
 use super::manifest::{self, Manifest};
+use super::staging::refuse_interrupted_repair;
 use super::store::read_whole;
 use super::{checked::CheckedWriter, log};
 use crate::{Error, ErrorKind, Result};
@@ -218,7 +219,11 @@ pub(crate) fn leftovers(fs: &dyn FileSystem, root: &Path, manifest: &Manifest) -
 
 /// The newest manifest of a database; nothing when the directory holds nothing of one.
 pub(crate) fn read_newest(fs: &dyn FileSystem, root: &Path) -> Result<Option<Manifest>> {
-    let Some(number) = manifest::newest(fs, root)? else {
+    let newest = manifest::newest(fs, root).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refuse_interrupted_repair(fs, root).err().unwrap_or(error),
+        _ => error,
+    });
+    let Some(number) = newest? else {
         let names = fs.list(root).map_err(|error| Error::io("list it", root, error))?;
         let mut names = names.iter().filter_map(|name| name.to_str());
         let orphan = names.find(|name| name.starts_with("log-") || name.starts_with("collection-"));
@@ -256,7 +261,7 @@ fn create_root(fs: &dyn FileSystem, root: &Path) -> Result<bool> {
             let error = Error::new(ErrorKind::AlreadyExists, "a database is a directory");
             return Err(error.in_file(root).advise("choose another name"));
         }
-        None => {}
+        None => refuse_interrupted_repair(fs, root)?,
     }
     fs.create_directory(root).map_err(failed)?;
     Ok(true)

@@ -9,6 +9,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use arrow_buffer::Buffer;
+
+use super::map::map;
+
 /// The calls that change or list directories and open files.
 pub trait FileSystem: fmt::Debug + Send + Sync {
     /// Makes a file to append to.
@@ -28,6 +32,13 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// As the system says.
     fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn FileHandle>>;
+
+    /// All bytes of a file that nobody changes, as a part of the memory that the system fills from
+    /// the file when it is looked at; nothing where that is not possible.
+    fn map(&self, path: &Path) -> Option<Buffer> {
+        let _ = path;
+        None
+    }
 
     /// What stands at `path` itself, without following a link; nothing when nothing does.
     ///
@@ -146,15 +157,19 @@ impl FileSystem for RealFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
         // Not opened with `append`, because Windows then refuses to cut the file off.
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::new(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
-        Ok(Box::new(RealFile(File::open(path)?)))
+        Ok(Box::new(RealFile::new(File::open(path)?)))
     }
 
     fn open_to_append(&self, path: &Path) -> io::Result<Box<dyn FileHandle>> {
-        Ok(Box::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        Ok(Box::new(RealFile::new(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn map(&self, path: &Path) -> Option<Buffer> {
+        map(&File::open(path).ok()?)
     }
 
     fn entry_kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
@@ -229,28 +244,70 @@ impl FileLock for RealLock {}
 
 /// A file of the operating system.
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    /// Whether the next write goes behind the end, so that appending is one call.
+    is_at_end: bool,
+}
+
+impl RealFile {
+    fn new(file: File) -> Self {
+        Self { file, is_at_end: false }
+    }
+}
 
 impl FileHandle for RealFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.seek(SeekFrom::End(0))?;
-        self.0.write_all(bytes)
+        if !self.is_at_end {
+            self.file.seek(SeekFrom::End(0))?;
+        }
+        let written = self.file.write_all(bytes);
+        self.is_at_end = written.is_ok();
+        written
     }
 
     fn set_len(&mut self, len_bytes: u64) -> io::Result<()> {
-        self.0.set_len(len_bytes)
+        self.is_at_end = false;
+        self.file.set_len(len_bytes)
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.0.seek(SeekFrom::Start(offset))?;
-        self.0.read_exact(buffer)
+        self.is_at_end = false;
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.read_exact(buffer)
     }
 
     fn len_bytes(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FileSystem, RealFs};
+
+    #[test]
+    fn bytes_are_appended_behind_the_end_wherever_the_last_call_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let mut file = RealFs.create_new(&path).unwrap();
+        file.append(b"one").unwrap();
+        file.append(b"two").unwrap();
+        let mut three = [0; 3];
+        file.read_at(1, &mut three).unwrap();
+        assert_eq!(&three, b"net");
+        file.append(b"three").unwrap();
+        file.set_len(8).unwrap();
+        file.append(b"!").unwrap();
+        assert_eq!(file.len_bytes().unwrap(), 9);
+        let mapped = RealFs.map(&path).unwrap();
+        assert_eq!(&mapped[..], b"onetwoth!");
+        let mut again = RealFs.open_to_append(&path).unwrap();
+        again.append(b"?").unwrap();
+        assert_eq!(&RealFs.map(&path).unwrap()[..], b"onetwoth!?");
     }
 }

@@ -147,6 +147,11 @@ impl FileRecord {
         self.len_bytes
     }
 
+    /// The checksum of the whole file.
+    pub(super) fn sum(&self) -> u32 {
+        self.crc32c
+    }
+
     pub(super) fn block_sums(&self) -> &[u32] {
         &self.blocks
     }
@@ -401,7 +406,13 @@ pub(super) fn newest(fs: &dyn FileSystem, directory: &Path) -> Result<Option<u32
 /// The numbers of all manifests in a directory, in ascending order.
 pub(super) fn numbers(fs: &dyn FileSystem, directory: &Path) -> Result<Vec<u32>> {
     let listed = fs.list(directory);
-    let names = listed.map_err(|error| Error::io("list it", directory, error))?;
+    let names = listed.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotADirectory => {
+            let what = "it is not a database: a database is a directory";
+            Error::new(ErrorKind::NotFound, what).in_file(directory).caused_by(error)
+        }
+        _ => Error::io("list it", directory, error),
+    })?;
     let number = |name: &std::ffi::OsString| {
         let number: u32 = name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
         (file_name(number) == name.to_str()?).then_some(number)

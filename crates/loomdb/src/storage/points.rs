@@ -5,10 +5,12 @@ use std::result::Result as StdResult;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow_buffer::Buffer;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use loomdb_graph::Workers;
 
-use super::checked::{CheckedReader, CheckedWriter, blame};
+use super::checked::{CheckedReader, CheckedWriter, blame, verified};
 use super::fs::FileSystem;
 use super::manifest::FileRecord;
 use crate::{Error, Ids, Result, id_column, ipc};
@@ -84,11 +86,22 @@ pub(super) fn read_table(
 ) -> Result<Vec<RecordBatch>> {
     let reader = CheckedReader::open(fs, root, record)?;
     let path = reader.path().to_owned();
-    let bytes = reader.read_all()?;
+    let bytes = Buffer::from_vec(reader.read_all()?);
     decode_table(bytes, rows).map_err(|error| blame(&path, error))
 }
 
-fn decode_table(bytes: Vec<u8>, rows: usize) -> Result<Vec<RecordBatch>> {
+/// [`read_table`] where the columns lie, if the file can be mapped.
+pub(super) fn stored_table(
+    (fs, root): (&dyn FileSystem, &Path),
+    record: &FileRecord,
+    rows: usize,
+    workers: &Workers,
+) -> Result<Vec<RecordBatch>> {
+    let bytes = verified((fs, root), record, workers, &|_, _| Ok(()))?;
+    decode_table(bytes, rows).map_err(|error| blame(&root.join(record.name()), error))
+}
+
+fn decode_table(bytes: Buffer, rows: usize) -> Result<Vec<RecordBatch>> {
     let mut file = ipc::from_memory(bytes)?;
     let id = file.schema().fields().first();
     if !id.is_some_and(|field| field.name() == ID && is_stored_type(field.data_type())) {
@@ -114,11 +127,11 @@ pub(super) fn read(
 ) -> Result<Ids> {
     let reader = CheckedReader::open(fs, root, record)?;
     let path = reader.path().to_owned();
-    let bytes = reader.read_all()?;
+    let bytes = Buffer::from_vec(reader.read_all()?);
     decode(bytes, rows).map_err(|error| blame(&path, error))
 }
 
-fn decode(bytes: Vec<u8>, rows: usize) -> Result<Ids> {
+fn decode(bytes: Buffer, rows: usize) -> Result<Ids> {
     let mut file = ipc::from_memory(bytes)?;
     let column = match file.schema().column_with_name(ID) {
         Some((column, field)) if is_stored_type(field.data_type()) => column,
@@ -176,15 +189,15 @@ mod tests {
     fn nonsense_behind_a_fitting_checksum_is_no_crash() {
         for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
             let sound = file(compression);
-            assert_eq!(decode(sound.clone(), 40).unwrap().len(), 40);
+            assert_eq!(decode(sound.clone().into(), 40).unwrap().len(), 40);
             for index in 0..sound.len() {
                 for value in [0, 0x7f, 0xff] {
                     let mut forged = sound.clone();
                     forged[index] = value;
-                    let rows = decode(forged, 40).as_ref().map_or(40, Ids::len);
+                    let rows = decode(forged.into(), 40).as_ref().map_or(40, Ids::len);
                     assert_eq!(rows, 40);
                 }
-                assert!(decode(sound[..index].to_vec(), 40).is_err(), "cut at {index}");
+                assert!(decode(sound[..index].to_vec().into(), 40).is_err(), "cut at {index}");
             }
         }
     }
@@ -199,7 +212,7 @@ mod tests {
         for claim in [1_i64 << 27, 1 << 40, 1 << 60, i64::MAX] {
             let mut forged = sound.clone();
             forged[at..at + 8].copy_from_slice(&claim.to_le_bytes());
-            let error = decode(forged, 40).unwrap_err();
+            let error = decode(forged.into(), 40).unwrap_err();
             assert!(error.to_string().contains("the length of a compressed column"), "{error}");
         }
     }

@@ -64,8 +64,10 @@ pub(super) fn read_order(
     let bytes = reader.read_all()?;
     let (rows, rest) = bytes.as_chunks();
     let rows: Vec<u32> = rows.iter().map(|row| u32::from_le_bytes(*row)).collect();
-    let mut seen = RoaringBitmap::new();
-    let is_order = rows.iter().all(|row| (*row as usize) < rows.len() && seen.insert(*row));
+    let mut is_seen = vec![false; rows.len()];
+    let mut is_first =
+        |row: u32| is_seen.get_mut(row as usize).is_some_and(|seen| !std::mem::replace(seen, true));
+    let is_order = rows.iter().all(|row| is_first(*row));
     if is_order && rest.is_empty() {
         return Ok(rows);
     }

@@ -95,7 +95,7 @@ fn decode_points(
     rows: usize,
 ) -> std::result::Result<Vec<(usize, RecordBatch)>, String> {
     let lost = |error: crate::Error| format!("none of its ids can be read: {error}");
-    let mut file = ipc::from_memory(points.all.clone()).map_err(lost)?;
+    let mut file = ipc::from_memory(points.all.clone().into()).map_err(lost)?;
     // Each batch with its number of rows, as far as its head is sound.
     let mut batches: Vec<(Option<usize>, Option<RecordBatch>)> = Vec::new();
     while let Some((head, whole)) = file.next_place() {

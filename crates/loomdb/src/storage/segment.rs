@@ -7,12 +7,13 @@ use std::path::Path;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use loomdb_graph::{Graph, GraphParts, Vectors};
+use loomdb_graph::{Graph, StoredVectors, Workers};
 use roaring::RoaringBitmap;
 
 use super::checked::CheckedWriter;
 use super::directory::sync_directory;
 use super::fs::{EntryKind, FileSystem};
+pub(crate) use super::graph_file::StoredGraph;
 use super::manifest::{Collection, Segment};
 use super::{graph_file, points, rows_file, vectors};
 use crate::{Error, Result};
@@ -80,8 +81,7 @@ impl Place<'_> {
         collection: &mut Collection,
     ) -> Result<()> {
         let name = format!("{}/graph-{number:08}", self.directory);
-        let parts = graph.to_parts();
-        let written = graph_file::write(self.fs, self.root, &name, &parts)?;
+        let written = graph_file::write_with_codes(self.fs, self.root, &name, graph)?;
         let name = format!("{}/order-{number:08}", self.directory);
         let write = || rows_file::write_order(self.fs, self.root, &name, order);
         let order = (!order.is_empty()).then(write).transpose()?;
@@ -94,20 +94,20 @@ impl Place<'_> {
         sync_directory(self.fs, &self.root.join(self.directory))
     }
 
-    /// The vectors of all rows and their ids and metadata.
-    pub(crate) fn read_rows(&self, collection: &Collection) -> Result<(Vectors, Vec<RecordBatch>)> {
-        let mut all: Option<Vectors> = None;
+    /// The vectors of all rows, where they lie, and their ids and metadata.
+    pub(crate) fn read_rows(
+        &self,
+        collection: &Collection,
+        workers: &Workers,
+    ) -> Result<(StoredVectors, Vec<RecordBatch>)> {
+        let place = (self.fs, self.root);
+        let mut all = StoredVectors::new(collection.dim.max(1))?;
         let mut batches = Vec::new();
         for segment in &collection.segments {
             let shape = (segment.rows, collection.dim);
-            let (_, rows) = vectors::read(self.fs, self.root, &segment.vectors, shape, 0)?;
-            match &mut all {
-                None => all = Some(rows),
-                Some(all) => all.push_rows(rows.as_flat())?,
-            }
-            batches.extend(points::read_table(self.fs, self.root, &segment.points, segment.rows)?);
+            all.push(vectors::stored(place, &segment.vectors, shape, workers)?)?;
+            batches.extend(points::stored_table(place, &segment.points, segment.rows, workers)?);
         }
-        let all = all.map_or_else(|| Vectors::new(collection.dim.max(1)), Ok)?;
         Ok((all, batches))
     }
 
@@ -123,18 +123,20 @@ impl Place<'_> {
     pub(crate) fn read_graph(
         &self,
         collection: &Collection,
-    ) -> Result<Option<(GraphParts, Vec<u32>)>> {
+        workers: &Workers,
+    ) -> Result<Option<(StoredGraph, Vec<u32>)>> {
         let Some(record) = &collection.graph else { return Ok(None) };
-        let parts = graph_file::read(self.fs, self.root, record)?;
+        let graph = graph_file::stored((self.fs, self.root), record, workers)?;
         let order = match &collection.order {
             None => Vec::new(),
             Some(record) => rows_file::read_order(self.fs, self.root, record)?,
         };
-        if parts.levels.len() > collection.rows() || order.len() > parts.levels.len() {
+        let nodes = graph.parts.levels.len();
+        if nodes > collection.rows() || order.len() > nodes {
             let what = "the graph has more nodes than there are rows";
             return Err(Error::corrupted(what).in_file(&self.root.join(record.name())));
         }
-        Ok(Some((parts, order)))
+        Ok(Some((graph, order)))
     }
 
     fn create_directory(&self, name: &str) -> Result<()> {

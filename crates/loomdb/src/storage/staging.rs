@@ -14,6 +14,19 @@ use super::manifest;
 use super::save::Existing;
 use crate::{Error, ErrorKind, Result};
 
+/// Refuses a place without a database whose data an interrupted repair has left beside it: a new
+/// one there would hide them.
+pub(crate) fn refuse_interrupted_repair(fs: &dyn FileSystem, root: &Path) -> Result<()> {
+    let Some(aside) = Target::new(fs, root).ok().and_then(|target| target.interrupted_repair())
+    else {
+        return Ok(());
+    };
+    let (from, to) = (aside.display(), root.display());
+    let what = format!("a repair was interrupted, and the data are in {from}");
+    let error = Error::new(ErrorKind::NotFound, what).in_file(root);
+    Err(error.advise(format!("rename it back (`mv {from} {to}`) and repair it again")))
+}
+
 /// The place of a database, and how names beside it are made.
 pub(crate) struct Target<'a> {
     fs: &'a dyn FileSystem,
@@ -79,6 +92,11 @@ impl<'a> Target<'a> {
         self.path
     }
 
+    /// Makes the names beside the target survive.
+    pub(crate) fn sync(&self) -> Result<()> {
+        sync_directory(self.fs, self.parent)
+    }
+
     /// A name for what is moved aside and kept, which nothing has: `NAME.PURPOSE-1` or a higher
     /// number.
     pub(crate) fn free_beside(&self, purpose: &str) -> Result<PathBuf> {
@@ -91,6 +109,21 @@ impl<'a> Target<'a> {
             }
         }
         Err(Error::new(ErrorKind::AlreadyExists, "too many leftovers").in_file(self.parent))
+    }
+
+    /// The damaged directory that a repair moved aside before it died: nothing stands in its place,
+    /// and what was to stand there is beside it, unfinished.
+    pub(crate) fn interrupted_repair(&self) -> Option<PathBuf> {
+        let names = self.fs.list(self.parent).ok()?;
+        let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
+        let name = self.name.to_str()?;
+        let unfinished = format!(".{name}.tmp-");
+        if !names.iter().any(|name| name.starts_with(&unfinished)) {
+            return None;
+        }
+        let number = |beside: &&str| beside.strip_prefix(&format!("{name}.damaged-"))?.parse().ok();
+        let newest: u32 = names.iter().filter_map(number).max()?;
+        Some(self.parent.join(format!("{name}.damaged-{newest}")))
     }
 
     /// Puts a finished directory in the place.

@@ -1,10 +1,12 @@
 //! The vectors of a segment: an `.npy` file of `f32`, rows in the order of the nodes.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use loomdb_graph::{MAX_VALUE, Vectors};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use loomdb_graph::{MAX_VALUE, Values, Vectors, Workers};
 
-use super::checked::{CheckedReader, CheckedWriter, blame};
+use super::checked::{CheckedReader, CheckedWriter, blame, verified};
 use super::fs::FileSystem;
 use super::manifest::FileRecord;
 use super::npy::{self, Header};
@@ -12,6 +14,9 @@ use crate::{Error, Result};
 
 /// How often `progress` is called while the file is written.
 const VALUES_BETWEEN_REPORTS: usize = 1 << 20;
+
+/// Bytes whose values are looked at together.
+const CHECKED_BYTES: usize = 1 << 14;
 
 /// Writes the file from `rows` rows of `dim` values; `progress` is asked now and then whether to
 /// go on.
@@ -42,9 +47,9 @@ fn check_row(values: &[f32], dim: usize) -> Result<()> {
     if values.len() != dim {
         return Err(Error::invalid(format!("it has {} values instead of {dim}", values.len())));
     }
-    match values.iter().find(|value| value.is_nan() || value.abs() > MAX_VALUE) {
+    match values.iter().find(|value| !is_fit(**value)) {
         None => Ok(()),
-        Some(value) => Err(Error::invalid(format!("it holds {value}, which is not finite"))),
+        Some(value) => Err(Error::invalid(not_finite(*value))),
     }
 }
 
@@ -71,6 +76,52 @@ pub(super) fn read(
         Ok((first, behind))
     };
     read().map_err(|error| blame(&path, error))
+}
+
+/// The values of a file of `rows` rows of `dim` values where they lie, if they can be mapped; all
+/// are verified.
+pub(super) fn stored(
+    (fs, root): (&dyn FileSystem, &Path),
+    record: &FileRecord,
+    (rows, dim): (usize, usize),
+    workers: &Workers,
+) -> Result<Values<f32>> {
+    let inspect = |offset: u64, bytes: &[u8]| {
+        let header = bytes.first_chunk().filter(|_| offset == 0).and_then(npy::header_len);
+        let values = bytes.get(header.unwrap_or(0)..).unwrap_or_default();
+        let unfit = values.chunks(CHECKED_BYTES).find(|values| !are_fit(values));
+        let value = unfit.and_then(|values| decoded(values).find(|value| !is_fit(*value)));
+        value.map_or(Ok(()), |value| Err(Error::corrupted(not_finite(value))))
+    };
+    let path = root.join(record.name());
+    let bytes = verified((fs, root), record, workers, &inspect);
+    let bytes = bytes.map_err(|error| blame(&path, error))?;
+    let data = data_behind_header(&bytes, record.len_bytes(), (rows, dim));
+    let data = data.map_err(|error| blame(&path, error))?;
+    Ok(as_values(&bytes, bytes.len() - data.len()))
+}
+
+/// The values behind a header, where they lie if they can be looked at there.
+fn as_values(bytes: &Buffer, header_len: usize) -> Values<f32> {
+    let data = bytes.slice(header_len);
+    if cfg!(target_endian = "little") && data.as_ptr().align_offset(align_of::<f32>()) == 0 {
+        Arc::new(ScalarBuffer::<f32>::from(data))
+    } else {
+        Arc::new(decoded(&data).collect::<Vec<f32>>())
+    }
+}
+
+/// Whether all values may be stored. All are looked at, so that the compiler makes it wide.
+fn are_fit(values: &[u8]) -> bool {
+    decoded(values).fold(true, |are_fit, value| are_fit & is_fit(value))
+}
+
+fn is_fit(value: f32) -> bool {
+    value.abs() <= MAX_VALUE
+}
+
+fn not_finite(value: f32) -> String {
+    format!("it holds {value}, which is not finite")
 }
 
 /// Reads a file piece by piece and keeps nothing: whether it can be read.
@@ -154,5 +205,52 @@ fn data_behind_header(first: &[u8], len_bytes: u64, shape: (usize, usize)) -> Re
         Ok(data)
     } else {
         Err(Error::corrupted(format!("it is not a table of {rows} x {dim} f32")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loomdb_graph::Workers;
+
+    use super::{as_values, npy, stored};
+    use crate::ErrorKind;
+    use crate::storage::RealFs;
+    use crate::storage::checked::CheckedWriter;
+
+    const ROWS: usize = 5_000;
+    const DIM: usize = 33;
+
+    /// Writes values as they are, and looks at them again.
+    fn written(values: &[f32]) -> crate::Result<Vec<f32>> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = CheckedWriter::create(&RealFs, directory.path(), "vectors.npy").unwrap();
+        file.append(&npy::encode(ROWS, DIM)).unwrap();
+        file.append_all(values, f32::to_le_bytes).unwrap();
+        let record = file.finish().unwrap();
+        let workers = Workers::new(2).unwrap();
+        let values = stored((&RealFs, directory.path()), &record, (ROWS, DIM), &workers)?;
+        Ok((*values).as_ref().to_vec())
+    }
+
+    #[test]
+    fn values_are_looked_at_where_they_lie() {
+        let values: Vec<f32> = (0..ROWS * DIM).map(|value| value as f32).collect();
+        assert_eq!(written(&values).unwrap(), values);
+        for place in [0, 70_000, ROWS * DIM - 1] {
+            for unfit in [f32::NAN, f32::NEG_INFINITY, 1.0e30] {
+                let mut values = values.clone();
+                values[place] = unfit;
+                let error = written(&values).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Corrupted, "{unfit} at {place}");
+                assert!(error.to_string().contains("not finite"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_between_the_places_of_numbers_are_copied() {
+        let bytes: Vec<u8> =
+            [0; 3].into_iter().chain([1.5_f32, -2.0].map(f32::to_le_bytes).concat()).collect();
+        assert_eq!((*as_values(&bytes.into(), 3)).as_ref(), [1.5, -2.0]);
     }
 }

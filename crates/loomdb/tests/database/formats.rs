@@ -1,6 +1,6 @@
 //! Files that any older version wrote are opened by this one, and newer ones are refused politely.
 //!
-//! The fixtures in `tests/data/format-*` were written once and never change: a database with two
+//! The fixtures in `tests/data/format-*` were written once and never change: a database of some
 //! collections, all sorts of files and all types of metadata, and beside it, as JSON, what is in
 //! it. A change of the format adds a fixture, written by the variable in [`WRITE`].
 
@@ -79,6 +79,10 @@ fn write(directory: &Path) {
     docs.delete(&ids(0..1)).unwrap();
     let numbers = db.collection("by number", Schema::new(3).metric(Metric::L2)).unwrap();
     numbers.add(&Batch::without_ids(vectors(4, 10, 3))).unwrap();
+    // Rows that are long enough for codes, which stand in the file of the graph.
+    let coded = db.collection("with codes", Schema::new(32).metric(Metric::L2)).unwrap();
+    coded.add(&Batch::without_ids(vectors(6, 60, 32))).unwrap();
+    drop(coded);
     let expected = serde_json::to_string(&contents(&db)).unwrap() + "\n";
     fs::write(directory.join(EXPECTED), expected).unwrap();
     drop((docs, numbers));

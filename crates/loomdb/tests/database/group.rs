@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use loomdb::{Batch, Durability, ErrorKind, Ids};
+use loomdb::{Batch, Durability, ErrorKind, Id, Ids, Metadata};
 use loomdb_graph::Vectors;
 
 use crate::model::{DIM, open};
@@ -55,5 +55,42 @@ fn threads_share_syncs_and_nothing_else() {
     let (_db, docs) = open(Arc::new(fs), Durability::Synced).unwrap();
     for id in 0..writes + 2 {
         assert!(docs.contains(&id.into()), "{id} is lost");
+    }
+}
+
+/// Deletions and updates are small writes like others.
+#[test]
+fn deletions_and_updates_share_syncs_too() {
+    let fs = SimFs::new().watched(|_, _| thread::sleep(Duration::from_micros(300)));
+    let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
+    let points = 2 * THREADS * WRITES;
+    let vectors = Vectors::from_flat(DIM, &vec![0.5; points as usize * DIM]).unwrap();
+    docs.add(&Batch::new((0..points).collect::<Vec<_>>(), vectors).unwrap()).unwrap();
+    let turn = |id: u64| Metadata::from_iter([("turn".to_owned(), id.into())]);
+    let before = fs.calls();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (docs, turn) = (&docs, &turn);
+            scope.spawn(move || {
+                for write in 0..WRITES {
+                    let gone = 2 * (thread * WRITES + write);
+                    assert_eq!(docs.delete(&Ids::from(vec![gone])).unwrap(), 1);
+                    assert_eq!(docs.delete(&Ids::from(vec![gone])).unwrap(), 0);
+                    docs.update_records(&Ids::from(vec![gone + 1]), &[turn(gone)]).unwrap();
+                    let refused = docs.update_records(&Ids::from(vec![gone]), &[turn(gone)]);
+                    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+                }
+            });
+        }
+    });
+    let (writes, calls) = (points, (fs.calls() - before) as u64);
+    println!("{writes} deletions and updates by {THREADS} threads took {calls} calls");
+    assert!(calls >= writes && calls < writes + writes / 2, "{calls} calls for {writes} writes");
+    drop((docs, db));
+    let (_db, docs) = open(Arc::new(fs), Durability::Synced).unwrap();
+    assert_eq!(docs.count() as u64, points / 2);
+    for point in docs.snapshot().scan(0, usize::MAX).points {
+        let Id::Integer(id) = point.id else { panic!("{:?} is no integer", point.id) };
+        assert_eq!(point.metadata, turn(id - 1));
     }
 }

@@ -13,6 +13,7 @@ mod graphs;
 mod group;
 mod interface;
 mod io_errors;
+mod mapped;
 mod model;
 mod model_test;
 mod one_change;

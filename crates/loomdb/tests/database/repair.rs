@@ -248,7 +248,7 @@ fn a_failing_call_or_a_loss_of_power_destroys_nothing() {
     damaged[40] ^= 1;
     let disk = disk.with(&path, Some(&damaged));
     let original = files_in(&disk, Path::new(ROOT));
-    let mut runs = 0;
+    let (mut runs, mut interrupted) = (0, 0);
     for kind in FaultKind::ERRORS.into_iter().chain([FaultKind::PowerOff]) {
         for at in 0.. {
             let fs = SimFs::on(disk.clone());
@@ -267,6 +267,9 @@ fn a_failing_call_or_a_loss_of_power_destroys_nothing() {
             if is_aside && disk.entry(Path::new(ROOT)).is_some() {
                 let found = repaired(&SimFs::on(disk), Path::new(ROOT));
                 assert!(found.keys().all(|id| model.contains_key(id) || *id < 6), "{found:?}");
+            } else if is_aside {
+                names_what_was_moved_aside(disk, aside);
+                interrupted += 1;
             }
             runs += 1;
             if !has_struck {
@@ -274,6 +277,20 @@ fn a_failing_call_or_a_loss_of_power_destroys_nothing() {
             }
         }
     }
-    println!("{runs} failing repairs");
-    assert!(runs > 300, "{runs}");
+    println!("{runs} failing repairs, {interrupted} of them between two renames");
+    assert!(runs > 300 && interrupted > 0, "{runs}, {interrupted}");
+}
+
+/// Opening the empty place makes no database there, and says where the data are.
+fn names_what_was_moved_aside(disk: Disk, aside: &Path) {
+    for is_read_only in [false, true] {
+        let fs = SimFs::on(disk.clone());
+        let options = options(Arc::new(fs.clone()), Durability::Synced);
+        let options = if is_read_only { options.read_only() } else { options };
+        let error = options.open(ROOT).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        let names = [aside.to_str().unwrap(), "`mv ", "repair it again"];
+        assert!(names.iter().all(|name| error.to_string().contains(name)), "{error}");
+        assert!(fs.disk().files().eq(disk.files()), "opening wrote");
+    }
 }
