@@ -75,10 +75,12 @@ fn deletions_and_updates_share_syncs_too() {
                 for write in 0..WRITES {
                     let gone = 2 * (thread * WRITES + write);
                     assert_eq!(docs.delete(&Ids::from(vec![gone])).unwrap(), 1);
-                    assert_eq!(docs.delete(&Ids::from(vec![gone])).unwrap(), 0);
                     docs.update_records(&Ids::from(vec![gone + 1]), &[turn(gone)]).unwrap();
-                    let refused = docs.update_records(&Ids::from(vec![gone]), &[turn(gone)]);
-                    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+                    if write % 10 == 0 {
+                        assert_eq!(docs.delete(&Ids::from(vec![gone])).unwrap(), 0);
+                        let refused = docs.update_records(&Ids::from(vec![gone]), &[turn(gone)]);
+                        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+                    }
                 }
             });
         }
