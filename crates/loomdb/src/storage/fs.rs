@@ -3,6 +3,8 @@
 //! A test puts another implementation in its place, and thereby makes the disk full, a sync fail
 //! or the power go at any call.
 
+mod map;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,7 +13,7 @@ use std::path::Path;
 
 use arrow_buffer::Buffer;
 
-use super::map::map;
+use map::map;
 
 /// The calls that change or list directories and open files.
 pub trait FileSystem: fmt::Debug + Send + Sync {

@@ -86,8 +86,8 @@ mod tests {
     use loomdb_graph::{BuildParams, Graph, Metric, Vectors, Workers, build};
 
     use crate::ErrorKind;
-    use crate::storage::RealFs;
     use crate::storage::graph_file::{StoredGraph, decode, write_with_codes};
+    use crate::storage::{FileSystem, RealFs};
 
     fn graph() -> Graph {
         let values: Vec<f32> = (0..40 * 33_u32).map(|value| (value * value % 97) as f32).collect();
@@ -99,7 +99,7 @@ mod tests {
     fn file(graph: &Graph) -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
         write_with_codes(&RealFs, directory.path(), "graph", graph).unwrap();
-        std::fs::read(directory.path().join("graph")).unwrap()
+        RealFs.map(&directory.path().join("graph")).unwrap().to_vec()
     }
 
     /// Reads bytes whose last four are made their checksum.

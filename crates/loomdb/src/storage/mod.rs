@@ -51,7 +51,6 @@ mod graph_file;
 pub(crate) mod log;
 pub(crate) mod lost_manifest;
 pub(crate) mod manifest;
-mod map;
 pub(crate) mod new_file;
 pub(crate) mod npy;
 mod points;

@@ -1,8 +1,8 @@
 //! Files are verified and mapped when a database is opened, on the real file system.
 //!
 //! The story: a database of several segments, whose files are longer than what is read at once, is
-//! closed and opened. It answers as before, from codes that were stored. A changed byte in any block
-//! of any file is found when it is opened. A reader goes on reading files that a writer has
+//! closed and opened. It answers as before, from codes that were stored. A changed byte in any
+//! block of any file is found when it is opened. A reader goes on reading files that a writer has
 //! removed, and rows that are written later stand beside those in the files.
 
 use std::fs;
