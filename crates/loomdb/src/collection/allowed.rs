@@ -39,19 +39,15 @@ impl<'a> Allowed<'a> {
     pub(super) fn rows_from(&self, first: usize) -> Vec<u32> {
         let len = self.state.rows.len();
         let first = first.min(len);
-        match &self.matching {
-            Some(bits) => {
-                let behind = bits.slice(first, len - first);
-                behind.set_indices_u32().map(|row| row + first as u32).collect()
-            }
-            None => {
-                let (rows, deleted) = (first as u32..len as u32, &self.state.deleted);
-                if deleted.range_cardinality(rows.clone()) == 0 {
-                    return rows.collect();
-                }
-                rows.filter(|row| !deleted.contains(*row)).collect()
-            }
+        if let Some(bits) = &self.matching {
+            let behind = bits.slice(first, len - first);
+            return behind.set_indices_u32().map(|row| row + first as u32).collect();
         }
+        let (rows, deleted) = (first as u32..len as u32, &self.state.deleted);
+        if deleted.range_cardinality(rows.clone()) == 0 {
+            return rows.collect();
+        }
+        rows.filter(|row| !deleted.contains(*row)).collect()
     }
 }
 

@@ -86,15 +86,18 @@ impl Encoder {
     /// An Arrow stream of one table, without its end.
     fn stream(&mut self, table: &RecordBatch) -> StdResult<&[u8], ArrowError> {
         let schema = table.schema_ref();
-        let stream = match self.stream.take().filter(|_| self.schema.as_ref() == Some(schema)) {
-            Some(stream) => stream,
-            None => {
+        if self.schema.as_ref() != Some(schema) {
+            self.stream = None;
+            self.schema = Some(Arc::clone(schema));
+        }
+        let stream = self.stream.take().map_or_else(
+            || {
                 let writer = StreamWriter::try_new(Vec::new(), schema)?;
                 let head_len = writer.get_ref().len();
-                (writer, head_len)
-            }
-        };
-        self.schema = Some(Arc::clone(schema));
+                StdResult::<_, ArrowError>::Ok((writer, head_len))
+            },
+            Ok,
+        )?;
         let (writer, head_len) = self.stream.insert(stream);
         writer.get_mut().truncate(*head_len);
         writer.get_mut().shrink_to(KEPT_BYTES);

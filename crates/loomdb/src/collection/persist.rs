@@ -141,7 +141,7 @@ impl State {
         }
         state.places = Arc::new(SharedPlaces::of_stored(ids));
         state.deleted = Arc::new(place.read_deletes(entry)?);
-        let graph_rows = state.load_index(place, entry, (vectors, making), warnings)?;
+        let graph_rows = state.load_index(place, entry, (&vectors, making), warnings)?;
         let saved = Saved { deleted: state.deleted.len(), graph_rows };
         Ok((state, saved))
     }
@@ -170,7 +170,7 @@ impl State {
         &mut self,
         place: Place<'_>,
         entry: &Collection,
-        (vectors, making): (StoredVectors, &Making),
+        (vectors, making): (&StoredVectors, &Making),
         warnings: &mut Vec<String>,
     ) -> Result<usize> {
         if vectors.is_empty() {

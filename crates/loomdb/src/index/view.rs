@@ -30,17 +30,17 @@ impl Index {
     /// if it can be used; else with the reason why not. `order` names the row of each of the
     /// first nodes.
     pub(crate) fn restore(
-        rows: StoredVectors,
+        rows: &StoredVectors,
         metric: Metric,
         graph: Option<(StoredGraph, Vec<u32>)>,
         (params, workers): (IndexParams, Arc<Workers>),
     ) -> Result<(Self, Option<loomdb_graph::Error>)> {
-        let linked = graph.map(|graph| linked(&rows, metric, graph, &workers));
+        let linked = graph.map(|graph| linked(rows, metric, graph, &workers));
         let index = Self::with_workers(rows.dim(), metric, params, workers)?;
         let (state, failure) = match linked.transpose() {
             Ok(Some(state)) => (state, None),
-            Ok(None) => (unlinked(&rows, metric)?, None),
-            Err(error) => (unlinked(&rows, metric)?, Some(error)),
+            Ok(None) => (unlinked(rows, metric)?, None),
+            Err(error) => (unlinked(rows, metric)?, Some(error)),
         };
         index.shared.state.store(Arc::new(state));
         index.shared.start_linking(&mut index.shared.lock());
