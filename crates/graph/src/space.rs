@@ -94,6 +94,7 @@ impl Space {
             rows: Blocks::stored(rows.vectors.in_order(&rows.order), nodes),
             inverse_norms: Blocks::new(1, norms),
             codes: Some(codes),
+            sketch: None,
         })
     }
 
