@@ -52,6 +52,7 @@ pub struct Arguments {
 
 /// What opening took, in milliseconds.
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "a unit stands last in every name of a report")]
 struct Times {
     open_p50_ms: f64,
     open_max_ms: f64,
@@ -155,7 +156,9 @@ fn measure(
             bail!("the database does not find an id that it gave");
         }
     }
-    times.iter_mut().for_each(|times| times.sort_unstable_by(f64::total_cmp));
+    for times in &mut times {
+        times.sort_unstable_by(f64::total_cmp);
+    }
     let [open, first, second, get] = &times;
     Ok(Times {
         open_p50_ms: percentile(open, 0.5),

@@ -268,7 +268,7 @@ fn a_failing_call_or_a_loss_of_power_destroys_nothing() {
                 let found = repaired(&SimFs::on(disk), Path::new(ROOT));
                 assert!(found.keys().all(|id| model.contains_key(id) || *id < 6), "{found:?}");
             } else if is_aside {
-                names_what_was_moved_aside(disk, aside);
+                names_what_was_moved_aside(&disk, aside);
                 interrupted += 1;
             }
             runs += 1;
@@ -282,7 +282,7 @@ fn a_failing_call_or_a_loss_of_power_destroys_nothing() {
 }
 
 /// Opening the empty place makes no database there, and says where the data are.
-fn names_what_was_moved_aside(disk: Disk, aside: &Path) {
+fn names_what_was_moved_aside(disk: &Disk, aside: &Path) {
     for is_read_only in [false, true] {
         let fs = SimFs::on(disk.clone());
         let options = options(Arc::new(fs.clone()), Durability::Synced);
