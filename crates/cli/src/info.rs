@@ -103,6 +103,9 @@ fn parts(info: &CollectionInfo) -> Table {
         let fields = info.fields.iter().map(|(name, sort)| format!("{name} ({sort})"));
         table.row(["metadata".to_owned(), fields.collect::<Vec<_>>().join(", ")]);
     }
+    if !info.indexed_fields.is_empty() {
+        table.row(["indexed".to_owned(), info.indexed_fields.join(", ")]);
+    }
     if let Some(index) = &info.index {
         table.row(["graph".to_owned(), describe_graph(index)]);
         table.row(["tail".to_owned(), describe_tail(index)]);

@@ -17,6 +17,7 @@ mod demo;
 mod export;
 mod get;
 mod import;
+mod index;
 mod info;
 mod list;
 mod repair;
@@ -77,6 +78,7 @@ enum Command {
     Update(update::Command),
     Delete(delete::Command),
     Collections(collections::Command),
+    Index(index::Command),
     Info(info::Command),
     Check(check::Command),
     Repair(repair::Command),
@@ -111,6 +113,7 @@ fn run(command: Command, output: &Output) -> Result<()> {
         Command::Update(command) => update::run(&command, output),
         Command::Delete(command) => delete::run(&command, output),
         Command::Collections(command) => collections::run(command, output),
+        Command::Index(command) => index::run(&command, output),
         Command::Info(command) => info::run(&command, output),
         Command::Check(command) => check::run(&command, output),
         Command::Repair(command) => repair::run(&command, output),

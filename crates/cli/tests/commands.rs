@@ -65,6 +65,28 @@ fn points_are_got_listed_and_counted() {
 }
 
 #[test]
+fn fields_are_indexed_listed_and_given_up() {
+    let sandbox = sandbox();
+    let indexed = sandbox.json("index a.loom year lang");
+    assert_eq!(indexed, json!({"collection": "default", "indexed_fields": ["lang", "year"]}));
+    assert_eq!(sandbox.json("index a.loom"), indexed);
+    let info = &sandbox.json("info a.loom")["collections"][0];
+    assert_eq!(info["indexed_fields"], indexed["indexed_fields"]);
+    assert!(sandbox.run("info a.loom").stdout.contains("indexed"));
+    let counted = sandbox.json(r#"count a.loom --filter {"lang":"de","year":{"$gte":2020}}"#);
+    assert_eq!(counted["count"], 3);
+    sandbox.json("import rows.npy a.loom --replace");
+    assert_eq!(sandbox.json("index a.loom"), indexed, "the collection keeps its indexes");
+    sandbox.json("index a.loom lang --remove");
+    assert_eq!(sandbox.run("index a.loom").stdout, "default: indexed are year\n");
+    let message = sandbox.error("index a.loom lang --remove");
+    assert!(message.contains("not indexed; there are: year"), "{message}");
+    sandbox.json("index a.loom year --remove");
+    assert_eq!(sandbox.run("index a.loom").stdout, "default: no field is indexed\n");
+    assert_eq!(sandbox.run("index a.loom --remove").code, Some(2));
+}
+
+#[test]
 fn searches_know_filters_points_and_distances() {
     let sandbox = sandbox();
     let report = sandbox.json("search a.loom --id 5 -k 19");

@@ -296,6 +296,16 @@ impl Collection {
         plain(py, &serde_json::to_value(info).unwrap_or_default())
     }
 
+    fn index_field(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        let collection = self.0.get()?;
+        detached(py, || collection.index_field(name))
+    }
+
+    fn unindex_field(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        let collection = self.0.get()?;
+        detached(py, || collection.unindex_field(name))
+    }
+
     fn compact(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         let collection = self.0.get()?;
         let watch = Watch::default();

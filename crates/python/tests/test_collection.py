@@ -178,3 +178,23 @@ def test_async_methods_do_the_same(docs: loomdb.Collection) -> None:
         assert await docs.adelete(["d"]) == 1
 
     asyncio.run(work())
+
+
+def test_indexed_fields_change_no_answer_and_stay(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "my.loom"
+    records = [{"topic": ["bird", "fish"][row % 2], "n": row} for row in range(100)]
+    wanted = {"topic": "fish", "n": {"$gte": 50}}
+    with loomdb.open(path) as db:
+        docs = db.collection("docs")
+        docs.add(vectors=np.ones((100, 1)), metadata=records)
+        before = [point.id for point in docs.scan(wanted)]
+        docs.index_field("topic")
+        docs.index_field("n")
+        assert [point.id for point in docs.scan(wanted)] == before == list(range(51, 100, 2))
+        with pytest.raises(loomdb.NotFoundError, match='did you mean "topic"'):
+            docs.index_field("topik")
+    with loomdb.open(path) as db:
+        docs = db["docs"]
+        assert docs.info()["indexed_fields"] == ["n", "topic"]
+        docs.unindex_field("topic")
+        assert docs.count(wanted) == 25

@@ -15,10 +15,10 @@ use loomdb::{Batch, Collection, Database, Filter, Schema, SearchStrategy};
 use loomdb_graph::{Flat, MAX_ROWS, Metric, Vectors};
 use serde::Serialize;
 
-use super::check_interrupt;
 use super::inputs::Sample;
 use super::queries::K;
 use super::statistics::percentile;
+use super::{check_interrupt, field_indexes};
 use crate::arguments;
 use crate::output::Output;
 use crate::quantity::count;
@@ -50,6 +50,9 @@ pub struct Arguments {
     /// Dimension of made rows
     #[arg(long, default_value_t = 384)]
     dim: usize,
+    /// Time only the filters, with indexes of their fields and without
+    #[arg(long, conflicts_with_all = ["base", "dim"])]
+    indexes: bool,
 }
 
 #[derive(Serialize)]
@@ -76,6 +79,9 @@ struct Case {
 /// # Errors
 /// When an input cannot be used.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
+    if arguments.indexes {
+        return field_indexes::run(arguments.rows, output);
+    }
     let sample = match (&arguments.base, arguments.metric) {
         (Some(base), Some(metric)) => {
             Sample::read(base, arguments.queries.as_deref(), metric, arguments.rows)?

@@ -8,6 +8,7 @@
 mod adaptive;
 mod build;
 mod database;
+mod field_indexes;
 mod filtered;
 mod flat;
 mod ladder;
@@ -105,6 +106,7 @@ mod tests {
             "database --base b.npy --metric cosine --rows 100 --seconds 0.5",
             "filtered",
             "filtered --base b.npy --queries q.npy --metric cosine --rows 20000",
+            "filtered --indexes --rows 1000",
             "open --rows 500 --repeat 2 --cold",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -133,6 +135,7 @@ mod tests {
             ("flat --rows 0", "0 is not in 1.."),
             ("database --base b.npy", "--metric"),
             ("filtered --queries q.npy", "--base"),
+            ("filtered --indexes --base b.npy --metric l2", "--indexes"),
         ] {
             let message = parse(line).err().unwrap_or_default();
             assert!(message.contains(reason), "{line}: {message}");

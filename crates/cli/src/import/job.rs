@@ -176,9 +176,12 @@ impl Job<'_> {
         if self.existing != Existing::Replace {
             return Ok(db.collection(&name, schema(self.metric))?);
         }
-        let own = db.existing_collection(&name)?.info().metric.parse().ok();
+        let own = db.existing_collection(&name)?.info();
         db.drop_collection(&name)?;
-        Ok(db.create_collection(&name, schema(self.metric.or(own)))?)
+        let metric = self.metric.or(own.metric.parse().ok());
+        let collection = db.create_collection(&name, schema(metric))?;
+        own.indexed_fields.iter().try_for_each(|field| collection.index_field(field))?;
+        Ok(collection)
     }
 
     fn report(

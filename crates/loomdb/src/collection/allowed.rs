@@ -1,6 +1,6 @@
 //! Which rows an answer may be made of: those that are there and match a filter.
 
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_buffer::BooleanBuffer;
 
 use super::state::State;
 use crate::{Filter, Result};
@@ -66,10 +66,7 @@ impl State {
             return Ok(BooleanBuffer::new_unset(0));
         }
         let filter = filter.bind(&fields)?;
-        let mut bits = BooleanBufferBuilder::new(self.rows.len());
-        for table in self.rows.tables() {
-            bits.append_buffer(&filter.evaluate(table)?);
-        }
+        let mut bits = self.rows.matching(&filter, &self.indexed)?;
         for row in self.deleted.iter().take_while(|row| (*row as usize) < self.rows.len()) {
             bits.set_bit(row as usize, false);
         }

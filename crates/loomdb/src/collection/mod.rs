@@ -11,6 +11,7 @@ mod change;
 mod check;
 mod edit;
 mod fields;
+mod indexes;
 mod metadata;
 mod persist;
 mod places;

@@ -115,6 +115,7 @@ impl State {
         entry.id_type = self.id_type.map(|id_type| id_type.name().to_owned());
         entry.next_id = self.next_id;
         entry.fields = self.fields.to_records();
+        entry.indexed_fields = self.indexed.iter().cloned().collect();
         entry.sequence = entry.sequence.max(self.sequence);
     }
 
@@ -127,6 +128,7 @@ impl State {
     ) -> Result<(Self, Saved)> {
         let mut state = Self::empty(entry.metric()?, (entry.dim > 0).then_some(entry.dim));
         state.fields = Arc::new(Fields::from_records(&entry.fields)?);
+        state.indexed = Arc::new(entry.indexed_fields.iter().cloned().collect());
         state.id_type = entry.id_type.as_deref().and_then(IdType::parse);
         state.renew_schema();
         state.next_id = entry.next_id;

@@ -90,8 +90,12 @@ pub struct CollectionInfo {
     pub id_type: Option<String>,
     /// The names and types of the metadata fields.
     pub fields: Vec<(String, String)>,
+    /// The fields that are indexed, by name.
+    pub indexed_fields: Vec<String>,
     /// Bytes of the ids and the metadata in memory; those of the vectors and links are in `index`.
     pub metadata_bytes: usize,
+    /// Bytes of the indexes of fields in memory; each is made when a filter first asks for it.
+    pub field_index_bytes: usize,
     /// Segments on the disk.
     pub segments: usize,
     /// Bytes of the files of the collection, without the log, which collections share.
@@ -259,7 +263,9 @@ impl Snapshot {
             metric: state.metric.to_string(),
             id_type: state.id_type.map(IdType::name).map(str::to_owned),
             fields: state.fields.iter().map(field).collect(),
+            indexed_fields: state.indexed.iter().cloned().collect(),
             metadata_bytes: state.rows.bytes(),
+            field_index_bytes: state.rows.index_bytes(),
             segments: files.segments,
             disk_bytes: files.bytes,
             index: state.index.as_ref().map(|index| index.info()),

@@ -4,6 +4,7 @@
 //! made durable. [`Plan::apply`] follows, which can fail no more. Replaying the log goes the same
 //! way, so that a database that is opened again is the one that was closed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub(crate) struct State {
     pub(super) places: Arc<SharedPlaces>,
     pub(super) deleted: Arc<RoaringBitmap>,
     pub(super) fields: Arc<Fields>,
+    /// The fields that are indexed.
+    pub(super) indexed: Arc<BTreeSet<String>>,
     /// The shape of all rows, from the fields and the type of the ids.
     pub(super) schema: SchemaRef,
     pub(super) id_type: Option<IdType>,
@@ -120,6 +123,7 @@ impl State {
             places: Arc::default(),
             deleted: Arc::default(),
             fields: Arc::default(),
+            indexed: Arc::default(),
             schema: Fields::default().schema(IdType::Integer.data_type()),
             id_type: None,
             next_id: 0,

@@ -122,15 +122,19 @@ impl Shared {
         manifest.collections.retain(|entry| all.iter().any(|one| one.number == entry.number));
         let mut is_changed = manifest.collections.len() != before;
         for inner in all {
-            let name = inner.name.load();
+            let (name, state) = (inner.name.load(), inner.state.load());
+            let indexed = state.indexed_fields();
             let mut entries = manifest.collections.iter_mut();
             match entries.find(|entry| entry.number == inner.number) {
-                Some(entry) if entry.name == **name => continue,
-                Some(entry) => entry.name.clone_from(&name),
+                Some(entry) if entry.name == **name && entry.indexed_fields == indexed => continue,
+                Some(entry) => {
+                    entry.name.clone_from(&name);
+                    entry.indexed_fields = indexed;
+                }
                 None => {
-                    let state = inner.state.load();
                     let mut entry = Entry::empty(&name, inner.number, state.metric());
                     entry.dim = state.dim().unwrap_or_default();
+                    entry.indexed_fields = indexed;
                     manifest.collections.push(entry);
                 }
             }

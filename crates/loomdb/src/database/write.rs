@@ -230,6 +230,29 @@ impl Shared {
         Ok(replaced)
     }
 
+    /// Changes which fields of a collection are indexed to those that `make` names.
+    pub(crate) fn change_indexes(
+        &self,
+        inner: &Inner,
+        make: &dyn Fn(&State) -> Result<Vec<String>>,
+    ) -> Result<()> {
+        let mut writer = self.lock_to_write()?;
+        inner.check_is_there()?;
+        let state = inner.state.load_full();
+        let next = state.with_indexes(make(&state)?);
+        let names = next.indexed_fields();
+        if names == state.indexed_fields() {
+            return Ok(());
+        }
+        writer.change_manifest(self.durability, |manifest, _| {
+            let entries = manifest.collections.iter_mut();
+            let changed = entries.filter(|entry| entry.number == inner.number);
+            changed.for_each(|entry| entry.indexed_fields.clone_from(&names));
+        })?;
+        inner.state.store(Arc::new(next));
+        Ok(())
+    }
+
     /// Writes the graph of a collection when it has grown much; a failure is a warning, because
     /// the graph can be built again.
     pub(crate) fn write_graph(&self, inner: &Inner) -> Result<()> {

@@ -16,7 +16,8 @@ use crate::{Error, ErrorKind, Result};
 
 const FORMAT: &str = "loomdb";
 const MAJOR: u32 = 1;
-const MINOR: u32 = 0;
+/// The newest minor version; what needs no more is written as an older one, for older readers.
+const MINOR: u32 = 1;
 const PREFIX: &str = "manifest-";
 const TRAILER: &str = "crc32c ";
 
@@ -91,6 +92,9 @@ pub(crate) struct Collection {
     /// The metadata fields in the order in which they came up.
     #[serde(default)]
     pub fields: Vec<FieldRecord>,
+    /// The metadata fields that are indexed; the indexes themselves are in no file. Since 1.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexed_fields: Vec<String>,
     /// The last batch that is in the segments: those of the log up to it are not applied.
     #[serde(default)]
     pub sequence: u64,
@@ -207,6 +211,7 @@ impl Collection {
             id_type: None,
             next_id: 0,
             fields: Vec::new(),
+            indexed_fields: Vec::new(),
             sequence: 0,
         }
     }
@@ -248,7 +253,7 @@ impl Manifest {
         Self {
             format: FORMAT.to_owned(),
             major: MAJOR,
-            minor: MINOR,
+            minor: 0,
             must_understand: Vec::new(),
             number: first(),
             next_number: 1,
@@ -298,7 +303,9 @@ impl Manifest {
 
     /// The bytes of the file.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec(self)
+        let has_indexes = self.collections.iter().any(|one| !one.indexed_fields.is_empty());
+        let written = Self { minor: u32::from(has_indexes), ..self.clone() };
+        let mut bytes = serde_json::to_vec(&written)
             .map_err(|error| Error::invalid("the manifest cannot be written").caused_by(error))?;
         bytes.push(b'\n');
         let sum = crc32c::crc32c(&bytes);
@@ -487,6 +494,19 @@ mod tests {
     }
 
     #[test]
+    fn an_older_version_is_written_unless_a_newer_one_is_needed() {
+        let mut manifest = manifest();
+        let minor = |manifest: &Manifest| Manifest::decode(&manifest.encode().unwrap());
+        assert_eq!(minor(&manifest).unwrap().minor, 0);
+        manifest.collections[0].indexed_fields.push("year".to_owned());
+        assert_eq!(minor(&manifest).unwrap().minor, 1);
+        manifest.minor = 1;
+        assert_eq!(minor(&manifest).unwrap(), manifest);
+        manifest.collections[0].indexed_fields.clear();
+        assert_eq!(minor(&manifest).unwrap().minor, 0);
+    }
+
+    #[test]
     fn every_changed_or_missing_byte_is_found() {
         let bytes = manifest().encode().unwrap();
         for index in 0..bytes.len() {
@@ -502,7 +522,7 @@ mod tests {
     fn newer_versions_are_told_from_damage() {
         for (from, to) in [
             (r#""major":1"#, r#""major":2"#),
-            (r#""minor":0"#, r#""minor":1"#),
+            (r#""minor":0"#, r#""minor":2"#),
             (r#""must_understand":[]"#, r#""must_understand":["mirrors"]"#),
             (r#""major":1"#, r#""something_else":true,"major":2"#),
         ] {

@@ -11,6 +11,7 @@ mod filtered_recall;
 mod formats;
 mod graphs;
 mod group;
+mod indexes;
 mod interface;
 mod io_errors;
 mod mapped;

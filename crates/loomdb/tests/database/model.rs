@@ -32,6 +32,8 @@ pub enum Op {
     Delete(Vec<u64>),
     /// Every point that was written by the operations from the first number up to the second.
     DeleteWritten(u64, u64),
+    /// A field is indexed; or, when it is, no more.
+    Index(&'static str),
     Sync,
     Commit,
     Compact,
@@ -59,7 +61,7 @@ impl Op {
         let mut ids: Vec<u64> = (0..count).map(|_| random.below(60) as u64).collect();
         ids.sort_unstable();
         ids.dedup();
-        match random.below(20) {
+        match random.below(21) {
             0..6 => Self::Add(ids),
             6..11 => Self::Upsert(ids),
             11..13 => Self::Update(ids),
@@ -70,6 +72,7 @@ impl Op {
             }
             17 => Self::Sync,
             18 => Self::Commit,
+            19 => Self::Index(["stamp", "name", "tags", "even", "ratio"][random.below(5)]),
             _ => Self::Compact,
         }
     }
@@ -98,7 +101,7 @@ impl Op {
                 let condition = Condition::Stamp(*from, *to);
                 next.retain(|_, (_, metadata)| !condition.matches(metadata));
             }
-            Self::Sync | Self::Commit | Self::Compact => {}
+            Self::Index(_) | Self::Sync | Self::Commit | Self::Compact => {}
         }
         Some(next)
     }
@@ -121,6 +124,14 @@ impl Op {
             Self::DeleteWritten(from, to) => {
                 docs.delete_matching(&Condition::Stamp(*from, *to).filter()).map(drop)
             }
+            Self::Index(name) if docs.info().indexed_fields.iter().any(|own| own == name) => {
+                docs.unindex_field(name)
+            }
+            // Before the field has come up it is unknown, unless there was no point at all.
+            Self::Index(name) => match docs.index_field(name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                other => other,
+            },
             Self::Sync => db.sync(),
             Self::Commit => db.commit(),
             Self::Compact => docs.compact(),

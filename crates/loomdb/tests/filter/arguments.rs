@@ -55,7 +55,7 @@ pub fn table() -> impl Strategy<Value = Table> {
     })
 }
 
-fn cell(column: Column) -> BoxedStrategy<Cell> {
+pub fn cell(column: Column) -> BoxedStrategy<Cell> {
     let value = match column {
         Column::Boolean => any::<bool>().prop_map(Cell::Boolean).boxed(),
         Column::Int8 => integer_cell(i8::MIN.into(), i8::MAX.into()),
@@ -136,13 +136,24 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Filters that can be bound to the batches above.
 pub fn filter() -> impl Strategy<Value = Json> {
-    let leaf = prop_oneof![1 => Just(json!({})), 12 => object(vec![field().boxed(); 2])];
-    leaf.prop_recursive(4, 24, 3, |inner| {
+    let number = number().boxed();
+    let elements = conditions("scores", number, &ORDER_AND_CONTAINS);
+    filter_on(prop_oneof![8 => stored_field(), 1 => elements].boxed())
+}
+
+/// Filters on the fields that a collection can have.
+pub fn stored_filter() -> impl Strategy<Value = Json> {
+    filter_on(stored_field().boxed())
+}
+
+fn filter_on(field: BoxedStrategy<(String, Json)>) -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![1 => Just(json!({})), 12 => object(vec![field.clone(); 2])];
+    leaf.prop_recursive(4, 24, 3, move |inner| {
         let some = || prop::collection::vec(inner.clone(), 0..4);
         let and = some().prop_map(|parts| ("$and".to_owned(), Json::from(parts)));
         let or = some().prop_map(|parts| ("$or".to_owned(), Json::from(parts)));
         let not = inner.clone().prop_map(|inner| ("$not".to_owned(), inner));
-        object(vec![and.boxed(), or.boxed(), not.boxed(), field().boxed()])
+        object(vec![and.boxed(), or.boxed(), not.boxed(), field.clone()])
     })
 }
 
@@ -154,7 +165,7 @@ fn object(entries: Vec<BoxedStrategy<(String, Json)>>) -> impl Strategy<Value = 
         .prop_map(|entries| Json::Object(entries.into_iter().collect::<Map<_, _>>()))
 }
 
-fn field() -> impl Strategy<Value = (String, Json)> {
+fn stored_field() -> impl Strategy<Value = (String, Json)> {
     let number = || number().boxed();
     let string = || text().prop_map(Json::from).boxed();
     let time = || select(TIMES.to_vec()).prop_map(|(text, _)| Json::from(text)).boxed();
@@ -167,7 +178,6 @@ fn field() -> impl Strategy<Value = (String, Json)> {
         conditions("a.b", string(), &ORDER_AND_CONTAINS),
         conditions("at", time(), &ORDER),
         conditions("tags", string(), &ORDER_AND_CONTAINS),
-        conditions("scores", number(), &ORDER_AND_CONTAINS),
         conditions("late", number(), &ORDER),
     ]
 }

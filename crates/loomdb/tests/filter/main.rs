@@ -4,6 +4,7 @@
 mod agreement;
 mod arguments;
 mod errors;
+mod indexed;
 mod meaning;
 mod oracle;
 mod syntax;

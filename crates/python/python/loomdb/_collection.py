@@ -505,6 +505,44 @@ class Collection:
         """
         return self._native.info()
 
+    def index_field(self, name: str) -> None:
+        """Indexes a metadata field, so that filters on it need not look at every point.
+
+        Filters find the same points with and without it, sooner with it. It stays until
+        `unindex_field`, also for points that are added later.
+
+        Args:
+            name: The field; while the collection has no points, any field that is to come.
+
+        Raises:
+            NotFoundError: There is no such field; the message names the nearest.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> ids = docs.add(["a", "b"], [[0.0, 1.0], [1.0, 0.0]], [{"n": 1}, {"n": 2}])
+        >>> docs.index_field("n")
+        >>> docs.info()["indexed_fields"]
+        ['n']
+        >>> docs.count(filter={"n": {"$gt": 1}})
+        1
+        """
+        self._native.index_field(name)
+
+    def unindex_field(self, name: str) -> None:
+        """Gives up the index of a field; filters on it go on to find the same points.
+
+        Raises:
+            NotFoundError: The field is not indexed.
+
+        >>> import loomdb
+        >>> docs = loomdb.open(":memory:").collection("docs")
+        >>> docs.index_field("n")
+        >>> docs.unindex_field("n")
+        >>> docs.info()["indexed_fields"]
+        []
+        """
+        self._native.unindex_field(name)
+
     def compact(self, *, progress: Progress = None) -> None:
         """Rewrites the collection without deleted rows and builds its graph anew.
 
