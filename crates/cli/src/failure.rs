@@ -43,17 +43,23 @@ impl std::error::Error for Reported {}
 pub struct Refusal {
     kind: ErrorKind,
     file: Option<PathBuf>,
+    row: Option<usize>,
     what: String,
 }
 
 impl Refusal {
     pub fn new(kind: ErrorKind, file: &Path, what: String) -> Self {
-        Self { kind, file: Some(file.to_owned()), what }
+        Self { kind, file: Some(file.to_owned()), row: None, what }
     }
 
     /// What is wrong with something that stands in no file.
     pub fn of_input(kind: ErrorKind, what: String) -> Self {
-        Self { kind, file: None, what }
+        Self { kind, file: None, row: None, what }
+    }
+
+    /// The same, with the row of the input that it is about.
+    pub fn at_row(self, row: Option<usize>) -> Self {
+        Self { row, ..self }
     }
 }
 
@@ -125,8 +131,8 @@ impl Failure {
     fn of(error: &Error) -> (Option<ErrorKind>, Self) {
         let message = format!("{error:#}");
         if let Some(refusal) = error.downcast_ref::<Refusal>() {
-            let (kind, file) = (refusal.kind, refusal.file.clone());
-            return (Some(kind), Self { kind: name(kind), message, file, ..Self::default() });
+            let (kind, file, row) = (refusal.kind, refusal.file.clone(), refusal.row);
+            return (Some(kind), Self { kind: name(kind), message, file, row, ..Self::default() });
         }
         let mut causes = error.chain();
         match causes.find_map(|cause| cause.downcast_ref::<loomdb::Error>()) {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::types::{Float32Type, Int8Type};
 use arrow_array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int16Array, ListArray, RecordBatch,
-    StringArray, TimestampMillisecondArray,
+    Array, ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int16Array, ListArray,
+    RecordBatch, StringArray, StructArray, TimestampMillisecondArray,
 };
 use arrow_ipc::writer::{FileWriter, StreamWriter};
+use arrow_schema::{DataType, Field};
 use loomdb::import::{Imported, MetadataColumns, Options, read, read_all};
-use loomdb::{Collection, Database, Filter, Ids, Schema};
+use loomdb::{Batch, Collection, Database, Filter, Ids, Metadata, Schema};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
@@ -177,4 +178,86 @@ fn files_with_other_columns_are_joined() {
     let twice = [path.clone(), path];
     let message = read_all(&twice, &options()).unwrap_err().to_string();
     assert!(message.contains("row 0 has the same id"), "{message}");
+}
+
+/// A struct with a text, a struct and a list of numbers in it, null in every fifth row; the text
+/// is null in every third.
+fn structs() -> ArrayRef {
+    let texts: StringArray =
+        (0..ROWS).map(|row| (row % 3 != 0).then(|| format!("name {row}"))).collect();
+    let depths: Int16Array = (0..ROWS).map(|row| Some(row as i16)).collect();
+    let inner = StructArray::from(vec![(
+        Arc::new(Field::new("depth", DataType::Int16, true)),
+        Arc::new(depths) as ArrayRef,
+    )]);
+    let fields = vec![
+        Field::new("name", DataType::Utf8, true),
+        Field::new("inner", inner.data_type().clone(), true),
+        Field::new("numbers", vectors().data_type().clone(), true),
+    ];
+    let columns: Vec<ArrayRef> = vec![Arc::new(texts), Arc::new(inner), vectors()];
+    let nulls: Vec<bool> = (0..ROWS).map(|row| row % 5 != 0).collect();
+    Arc::new(StructArray::new(fields.into(), columns, Some(nulls.into())))
+}
+
+#[test]
+fn structs_become_fields_with_a_dot() {
+    let desk = tempfile::tempdir().unwrap();
+    let keys = StringArray::from_iter_values((0..ROWS).map(id));
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("key", Arc::new(keys)), ("embedding", vectors()), ("a", structs())];
+    let table = RecordBatch::try_from_iter(columns).unwrap();
+    for name in ["a.parquet", "a.feather", "a.arrow"] {
+        let imported = read(&write(desk.path(), name, &table), &options()).unwrap();
+        assert!(imported.left_out[0].starts_with("a.numbers (List("), "{:?}", imported.left_out);
+        assert_eq!(imported.left_out.len(), 1);
+        let (_db, docs) = stored(imported);
+        assert_row(&docs, 1, &json!({"a.name": "name 1", "a.inner.depth": 1}));
+        assert_row(&docs, 3, &json!({"a.inner.depth": 3}));
+        assert_row(&docs, 1_005, &json!({}));
+        assert_row(&docs, 2_999, &json!({"a.name": "name 2999", "a.inner.depth": 2_999}));
+        for (filter, rows) in [
+            (r#"{"a.inner.depth": {"$lt": 10}}"#, 8),
+            (r#"{"a.inner.depth": null}"#, 600),
+            (r#"{"a.name": {"$exists": true}}"#, 1_600),
+            (r#"{"a.name": "name 7"}"#, 1),
+        ] {
+            let count = docs.count_matching(&filter.parse().unwrap()).unwrap();
+            assert_eq!(count, rows, "{filter}");
+        }
+    }
+    // A column that is named must fit as a whole.
+    let columns = MetadataColumns::Named(vec!["a".to_owned()]);
+    let options = Options { metadata_columns: columns, ..options() };
+    let message = read(&desk.path().join("a.parquet"), &options).unwrap_err().to_string();
+    assert!(message.contains("not values that metadata have"), "{message}");
+}
+
+#[test]
+fn tables_of_structs_are_added_and_updated() {
+    let db = Database::in_memory().unwrap();
+    let docs = db.collection("docs", Schema::new(1)).unwrap();
+    let record = |value: Value| serde_json::from_value::<Metadata>(value).unwrap();
+    let first = record(json!({"a": {"b": 1, "c": "x"}}));
+    let vectors = || loomdb_graph::Vectors::from_flat(1, &[1.0]).unwrap();
+    let batch = Batch::new(vec![7], vectors()).unwrap();
+    docs.add(&batch.with_records(&[first]).unwrap()).unwrap();
+    let number: ArrayRef = Arc::new(Int16Array::from(vec![5]));
+    let inner = StructArray::from(vec![(
+        Arc::new(Field::new("b", DataType::Int16, true)),
+        Arc::clone(&number),
+    )]);
+    let table = RecordBatch::try_from_iter([("a", Arc::new(inner) as ArrayRef)]).unwrap();
+    docs.update(&Ids::from(vec![7]), &table).unwrap();
+    let metadata = || Value::Object(docs.get(&Ids::from(vec![7]))[0].clone().unwrap().metadata);
+    assert_eq!(metadata(), json!({"a.b": 5, "a.c": "x"}));
+    let change = record(json!({"a": {"c": null, "b": 6}}));
+    docs.update_records(&Ids::from(vec![7]), &[change]).unwrap();
+    assert_eq!(metadata(), json!({"a.b": 6}));
+    // The same field twice would lose one of the values.
+    let twice = [("a", table.column(0).clone()), ("a.b", number)];
+    let batch = Batch::without_ids(vectors());
+    let batch = batch.with_metadata(RecordBatch::try_from_iter(twice).unwrap()).unwrap();
+    let message = docs.add(&batch).unwrap_err().to_string();
+    assert!(message.contains("\"a.b\" is given twice"), "{message}");
 }

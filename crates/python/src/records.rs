@@ -1,9 +1,11 @@
 //! Metadata from dictionaries: one column for each key, of the type of its values.
 //!
+//! A dictionary in a dictionary becomes columns with a dot in their names: `a.b`.
+//!
 //! A key that is missing and a value that is `None` are the same. Integers among floats become
 //! floats; any other mixture is refused, with the row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -14,6 +16,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema};
+use loomdb::MAX_NAME_BYTES;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -53,23 +56,57 @@ pub fn from_python(records: &Bound<'_, PyList>) -> PyResult<RecordBatch> {
             let message = format!("row {row}: the metadata are a {class}, not a dict");
             return Err(exception("InvalidTypeError", &message));
         };
-        for (name, value) in record {
-            let Ok(name) = name.cast::<PyString>() else {
-                let message = format!("row {row}: the key {} is not a str", name.repr()?);
-                return Err(exception("InvalidTypeError", &message));
-            };
-            let name = name.to_str()?;
+        let mut given = HashSet::new();
+        each_field(row, record, "", &mut |name, value| {
+            if !given.insert(name.to_owned()) {
+                let what = "two values: a nested dict and a name with a dot are the same field";
+                return Err(unfit(row, name, what));
+            }
             if !columns.contains_key(name) {
                 names.push(name.to_owned());
                 columns.insert(name.to_owned(), None);
             }
-            let Some(column) = columns.get_mut(name) else { continue };
-            if let Some(value) = value_of(&value).map_err(|what| unfit(row, name, &what))? {
+            let Some(column) = columns.get_mut(name) else { return Ok(()) };
+            if let Some(value) = value_of(value).map_err(|what| unfit(row, name, &what))? {
                 push(column, row, value).map_err(|what| unfit(row, name, &what))?;
             }
-        }
+            Ok(())
+        })?;
     }
     table(records.len(), names, columns)
+}
+
+/// Visits the values of a dictionary; those of a dictionary in it have names with a dot.
+pub fn each_field(
+    row: usize,
+    record: &Bound<'_, PyDict>,
+    outer: &str,
+    visit: &mut dyn FnMut(&str, &Bound<'_, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    for (name, value) in record {
+        let Ok(name) = name.cast::<PyString>() else {
+            let message = format!("row {row}: the key {} is not a str", name.repr()?);
+            return Err(exception("InvalidTypeError", &message));
+        };
+        let name = if outer.is_empty() {
+            name.to_str()?.to_owned()
+        } else {
+            format!("{outer}.{}", name.to_str()?)
+        };
+        // Names grow with every level, so this bounds the depth too.
+        if name.len() > MAX_NAME_BYTES {
+            let message = format!(
+                "row {row}: the name of a field has more than {MAX_NAME_BYTES} \
+                                   bytes; nest it less, or use shorter names"
+            );
+            return Err(exception("InvalidInputError", &message));
+        }
+        match value.cast::<PyDict>() {
+            Ok(inner) => each_field(row, inner, &name, visit)?,
+            Err(_) => visit(&name, &value)?,
+        }
+    }
+    Ok(())
 }
 
 fn table(

@@ -9,7 +9,7 @@ use arrow_pyarrow::FromPyArrow;
 use arrow_schema::{ArrowError, Field, Schema};
 use loomdb::Ids;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyList;
 
 use crate::errors::{exception, raise};
 use crate::records;
@@ -44,9 +44,13 @@ pub fn changes(
 ) -> PyResult<(RecordBatch, Vec<HashSet<String>>)> {
     let table = records::from_python(given)?;
     let mut keys: Vec<HashSet<String>> = Vec::with_capacity(given.len());
-    for record in given {
-        let record = record.cast::<PyDict>()?;
-        keys.push(record.keys().extract::<Vec<String>>()?.into_iter().collect());
+    for (row, record) in given.iter().enumerate() {
+        let mut names = HashSet::new();
+        records::each_field(row, record.cast()?, "", &mut |name, _| {
+            names.insert(name.to_owned());
+            Ok(())
+        })?;
+        keys.push(names);
     }
     let stored = collection.find(&Ids::Integer(Vec::new()));
     let stored = stored.or_else(|_| collection.find(&Ids::Text(Vec::new())));

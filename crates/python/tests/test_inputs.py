@@ -256,7 +256,7 @@ def test_values_of_metadata_that_stand_for_others() -> None:
         ([{}, {5: 1}], "row 1: the key 5 is not a str"),
         ([{"a": 1}, {"a": "x"}], "row 1: the metadata field \"a\" holds a str, and an int"),
         ([{"a": True}, {"a": 1}], "row 1: the metadata field \"a\" holds an int, and a bool"),
-        ([{}, {"a": {"b": 1}}], "row 1: the metadata field \"a\" holds a dict"),
+        ([{}, {"a": [{"b": 1}]}], "row 1: the metadata field \"a\" holds a list with a dict"),
         ([{}, {"a": [1]}], "row 1: the metadata field \"a\" holds a list with a int"),
         ([{}, {"a": 2**63}], "9223372036854775808, which has more than 64 bits"),
         ([{"a": 0.5}, {"a": 2**53 + 1}], "9007199254740993 among floats"),

@@ -190,3 +190,31 @@ def test_checks_and_backups(tmp_path: pathlib.Path) -> None:
             db.backup(tmp_path / "copy.loom")
     with loomdb.open(tmp_path / "copy.loom") as copy:
         assert len(copy["docs"]) == 30
+
+
+def test_nested_metadata_become_fields_with_a_dot(tmp_path: pathlib.Path) -> None:
+    records = [{"a": {"b": 1, "c": {"d": "x"}}}, {"a": {"b": None}}, {"a.b": 3}, None]
+    docs = loomdb.open(":memory:").collection("docs")
+    docs.add(vectors=np.ones((4, 1)), metadata=records)
+    found = [docs[row].metadata for row in range(4)]
+    assert found == [{"a.b": 1, "a.c.d": "x"}, {}, {"a.b": 3}, {}]
+    docs.update([0], [{"a": {"b": 7, "c": {"d": None}}}])
+    assert docs[0].metadata == {"a.b": 7}
+    assert docs.count({"a.b": {"$gte": 3}}) == 2
+    with pytest.raises(loomdb.InvalidInputError, match="row 0.*two values"):
+        docs.add([9], [[1.0]], [{"a.b": 1, "a": {"b": 2}}])
+    deep: dict[str, Any] = {}
+    deep["deep"] = deep
+    with pytest.raises(loomdb.InvalidInputError, match="more than 256 bytes"):
+        docs.add([9], [[1.0]], [deep])
+
+    structs = pa.array([{"b": 1, "c": "x"}, None, {"b": 3, "c": None}])
+    table = pa.table({"id": [0, 1, 2], "vector": [[1.0], [2.0], [3.0]], "a": structs})
+    expected = [{"a.b": 1, "a.c": "x"}, {}, {"a.b": 3}]
+    tables = loomdb.open(":memory:").collection("tables")
+    tables.add(table)
+    assert [tables[row].metadata for row in range(3)] == expected
+    pq.write_table(table, tmp_path / "a.parquet")
+    loaded = loomdb.open(":memory:").collection("loaded")
+    loaded.load(tmp_path / "a.parquet")
+    assert [loaded[row].metadata for row in range(3)] == expected

@@ -107,6 +107,7 @@ impl Job<'_> {
                 Existing::Upsert => collection.upsert_watched(&batch, &building),
                 _ => collection.add_watched(&batch, &building),
             }
+            .map_err(|error| self.in_words_of_options(error))
         })?;
         drop(batch);
         interrupt::check()?;
@@ -152,6 +153,15 @@ impl Job<'_> {
             quantity::points(points)
         );
         Err(Refusal::new(ErrorKind::AlreadyExists, self.database, what).into())
+    }
+
+    /// The library advises its own call, which is an option here.
+    fn in_words_of_options(&self, error: loomdb::Error) -> anyhow::Error {
+        if error.kind() != ErrorKind::AlreadyExists {
+            return error.into();
+        }
+        let what = format!("{}; use --upsert to replace these points", error.what());
+        Refusal::new(error.kind(), self.database, what).at_row(error.row()).into()
     }
 
     fn read(&self) -> Result<Imported> {

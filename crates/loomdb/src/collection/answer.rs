@@ -137,7 +137,7 @@ impl<'a> Prepared<'a> {
                 let (strategy, matches) = (plan.strategy, self.allowed.count());
                 return Ok(Answer { hits, strategy, matches, beams, computed });
             }
-            plan = plan.wider(self.ask);
+            plan = plan.wider(self.ask, hits.len());
         }
         self.scan(query, beams, computed)
     }

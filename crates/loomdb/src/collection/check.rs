@@ -89,3 +89,29 @@ impl Snapshot {
         Ok(Some(RecallSample { queries, k, ef_search, recall }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use loomdb_graph::Vectors;
+
+    use super::{CheckOptions, Severity, TOLD_IDS};
+    use crate::collection::places::Places;
+    use crate::{Batch, Database, Schema};
+
+    /// No file can say so: ids are put in their places from the rows when a database is opened.
+    #[test]
+    fn ids_that_are_not_found_at_their_rows_are_told() {
+        let db = Database::in_memory().unwrap();
+        let docs = db.collection("docs", Schema::new(1)).unwrap();
+        docs.add(&Batch::without_ids(Vectors::from_flat(1, &[1.0; 9]).unwrap())).unwrap();
+        let snapshot = docs.snapshot();
+        let (_, errors) = snapshot.check("docs", &CheckOptions::default()).unwrap();
+        assert!(errors.is_empty());
+        *snapshot.state.places.write().unwrap() = Places::default();
+        let (_, errors) = snapshot.check("docs", &CheckOptions::default()).unwrap();
+        assert_eq!(errors.len(), TOLD_IDS);
+        assert_eq!(errors[0].0, Severity::Damage);
+        let message = errors[0].1.to_string();
+        assert!(message.contains("the id 0 of row 0") && message.contains("nowhere"), "{message}");
+    }
+}

@@ -8,6 +8,7 @@ use loomdb_graph::Vectors;
 
 use super::batch::{self, GROUPED_ROWS};
 use super::metadata::{self, Metadata};
+use super::nested::flattened_records;
 use super::{Change, Collection, IdType, Linking, State, fields, prepared, refuse_ids, table};
 use crate::{Error, ErrorKind, Filter, Ids, Result};
 
@@ -22,7 +23,7 @@ impl Collection {
     }
 
     /// [`Self::update`] of some values only: those for which `is_given` says so, by the name of
-    /// the field and the row. The others stay.
+    /// the field, which has a dot for a column of a struct, and the row. The others stay.
     ///
     /// # Errors
     /// As [`Self::update`].
@@ -59,6 +60,7 @@ impl Collection {
     /// # Errors
     /// As [`Self::update`], and as [`Batch::with_records`].
     pub fn update_records(&self, ids: &Ids, records: &[Metadata]) -> Result<()> {
+        let records = &*flattened_records(records)?;
         let table = nulls_kept(&metadata::from_records(records)?, records, self)?;
         let is_given = |name: &str, row: usize| {
             records.get(row).is_some_and(|record| record.contains_key(name))

@@ -3,6 +3,7 @@
 //! There are six types. A field keeps its type once it has a value; only integers widen to floats,
 //! and only where no digit is lost. Rows that were written before a field came up have null in it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::nested::{flattened, given_twice};
 use crate::limits::MAX_NAME_BYTES;
 use crate::storage::manifest::FieldRecord;
 use crate::{Error, Result};
@@ -227,12 +229,18 @@ fn widen(name: &str, column: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(floats))
 }
 
-/// A table of metadata with columns of the six types only; columns without a type are left out.
+/// A table of metadata with columns of the six types only; structs become columns for each of
+/// their fields, and columns without a type are left out.
 pub(crate) fn normalized(table: &RecordBatch) -> Result<RecordBatch> {
+    let table = flattened(table)?;
+    let mut names = HashSet::new();
     let mut fields = Vec::new();
     let mut columns = Vec::new();
     for (field, column) in table.schema().fields().iter().zip(table.columns()) {
         check_name(field.name())?;
+        if !names.insert(field.name().clone()) {
+            return Err(given_twice(field.name()));
+        }
         if column.data_type() == &DataType::Null {
             continue;
         }

@@ -1,7 +1,8 @@
 //! Metadata as people write and read it: one JSON object for each point.
 //!
 //! Objects become columns, one for each key, whose type is that of its values: bool, integer,
-//! float (integers among floats count as floats), text, or list of texts. A missing key is null.
+//! float (integers among floats count as floats), text, or list of texts. A missing key is null,
+//! and an object in an object becomes columns with a dot in their names ([`super::nested`]).
 //! On the way out nulls are left out, and timestamps are texts as in RFC 3339.
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use arrow_schema::{DataType, Field, Schema};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
 
+use super::nested::flattened_records;
 use crate::{Error, Result};
 
 /// The metadata of a point.
@@ -24,6 +26,7 @@ pub type Metadata = Map<String, Value>;
 
 /// The table of some objects.
 pub(super) fn from_records(records: &[Metadata]) -> Result<RecordBatch> {
+    let records = &*flattened_records(records)?;
     let mut names: Vec<&str> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for name in records.iter().flat_map(Metadata::keys) {
@@ -184,13 +187,33 @@ mod tests {
     fn values_of_no_type_or_of_two_are_refused_with_their_row() {
         for (values, row) in [
             (json!([{"a": 1}, {"a": "x"}]), 1),
-            (json!([{"a": {"b": 1}}]), 0),
+            (json!([{}, {"a": [{"b": 1}]}]), 1),
             (json!([{}, {"a": [1]}]), 1),
             (json!([{"a": u64::MAX}]), 0),
         ] {
             let error = from_records(&records(&values)).unwrap_err();
             assert_eq!(error.row(), Some(row), "{values}: {error}");
             assert!(error.to_string().contains("\"a\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn nested_objects_become_fields_with_a_dot() {
+        let given = records(&json!([
+            {"a": {"b": 1, "c": {"d": "x"}}, "e": {}},
+            {"a": {"b": null}},
+            {"a": null, "a.c.d": "y"},
+        ]));
+        let table = from_records(&given).unwrap();
+        let found: Vec<_> = (0..3).map(|row| to_record(&table, row)).collect();
+        let expected = records(&json!([{"a.b": 1, "a.c.d": "x"}, {}, {"a.c.d": "y"}]));
+        assert_eq!(found, expected);
+        for (values, what) in [
+            (json!([{}, {"a.b": 1, "a": {"b": 2}}]), "\"a.b\" is given twice"),
+            (json!([{}, {"a": {"b".repeat(255): 1}}]), "more than 256 bytes"),
+        ] {
+            let error = from_records(&records(&values)).unwrap_err();
+            assert!(error.row() == Some(1) && error.to_string().contains(what), "{error}");
         }
     }
 

@@ -14,15 +14,16 @@
 //! | between these | `WideWalk` | `even + ef_search` |
 //!
 //! Rows are seldom spread evenly: where those that are allowed are far from the query, the beam
-//! holds fewer than `k` of them. Then it becomes four times as wide, until scanning the allowed
-//! rows costs less than the next walk ([`Plan::wider`]). So `k` rows come back whenever `k` are
+//! holds fewer than `k` of them. Then it becomes four times as wide, or wider where it held so few
+//! that this would not do either, until scanning the allowed rows costs less than the next walk
+//! ([`Plan::wider`]). So `k` rows come back whenever `k` are
 //! allowed. Each walk costs less than a scan and a quarter of the next walk, so that all of them
 //! and the scan cost at most about two and a third scans.
 
 use loomdb_graph::MAX_EF;
 use serde::Serialize;
 
-/// How much wider each walk is than the one before.
+/// How much wider each walk is than the one before, at least.
 const WIDENING: usize = 4;
 
 /// How a search found its answer.
@@ -75,9 +76,13 @@ pub(super) fn plan(ask: Ask) -> Plan {
 impl Plan {
     pub(super) const SCAN: Self = Self { strategy: SearchStrategy::Scan, beam: 0 };
 
-    /// What follows a walk that found too little.
-    pub(super) fn wider(self, ask: Ask) -> Self {
-        ask.walk(SearchStrategy::WideWalk, self.beam.saturating_mul(WIDENING))
+    /// What follows a walk that found too little: `found` of the `k` rows.
+    pub(super) fn wider(self, ask: Ask, found: usize) -> Self {
+        // None at all counts as one.
+        let even = self.beam.saturating_mul(ask.k) / found.max(1);
+        let even = even.saturating_add(even / 2);
+        let beam = self.beam.saturating_mul(WIDENING).max(even);
+        ask.walk(SearchStrategy::WideWalk, beam)
     }
 }
 
@@ -128,11 +133,23 @@ mod tests {
         let ask = Ask { allowed: 500_000, ..MILLION };
         let mut beams = vec![plan(ask)];
         while let Some(last) = beams.last().filter(|last| last.strategy != SearchStrategy::Scan) {
-            beams.push(last.wider(ask));
+            beams.push(last.wider(ask, ask.k - 1));
         }
         let widths: Vec<usize> = beams.iter().map(|plan| plan.beam).collect();
         assert_eq!(widths, [64, 256, 1_024, 4_096, 16_384, 0]);
         let cost: usize = widths.iter().map(|beam| beam * ask.m).sum();
         assert!(3 * cost <= 4 * ask.allowed, "walks cost more than a third above a scan");
+    }
+
+    #[test]
+    fn a_walk_that_found_little_is_followed_by_one_that_is_wide_enough_or_by_a_scan() {
+        let ask = Ask { allowed: 500_000, ..MILLION };
+        let first = plan(ask);
+        let wider = |found| first.wider(ask, found).beam;
+        // 64 x 10 / 2, and half as much on top.
+        assert_eq!((wider(9), wider(2), wider(1), wider(0)), (256, 480, 960, 960));
+        assert_eq!(first.wider(ask, 0).wider(ask, 0).beam, 14_400);
+        let few = Ask { allowed: 30_000, ..MILLION };
+        assert_eq!(plan(few).wider(few, 0), Plan::SCAN);
     }
 }

@@ -3,9 +3,10 @@
 //! Bits are combined by Arrow's bitmap operations, values are compared by its kernels. Every check
 //! of a column returns no set bit for a null, so the bits need no third state.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, DataType};
 
@@ -26,16 +27,7 @@ impl Evaluation<'_> {
     pub(super) fn of(&self, bound: &Bound) -> Result<BooleanBuffer> {
         let rows = self.batch.num_rows();
         match bound {
-            Bound::Every(parts) => {
-                let mut matching = BooleanBuffer::new_set(rows);
-                for part in parts {
-                    if !matching.has_true() {
-                        break;
-                    }
-                    matching = &matching & &self.of(part)?;
-                }
-                Ok(matching)
-            }
+            Bound::Every(parts) => self.every(parts),
             Bound::Any(parts) => {
                 let mut matching = BooleanBuffer::new_unset(rows);
                 for part in parts {
@@ -48,25 +40,54 @@ impl Evaluation<'_> {
         }
     }
 
+    /// The rows that match all parts. Comparisons of one indexed column are one range of its
+    /// values, which has few rows where each of them alone has many.
+    fn every(&self, parts: &[Bound]) -> Result<BooleanBuffer> {
+        let mut ranges: Vec<(&str, Arc<ColumnIndex>, Range<usize>)> = Vec::new();
+        let mut others = Vec::new();
+        for part in parts {
+            let Some((name, index, range)) = self.range(part)? else {
+                others.push(part);
+                continue;
+            };
+            match ranges.iter_mut().find(|(own, ..)| *own == name) {
+                None => ranges.push((name, index, range)),
+                Some((.., own)) => *own = own.start.max(range.start)..own.end.min(range.end),
+            }
+        }
+        let mut matching = BooleanBuffer::new_set(self.batch.num_rows());
+        for (_, index, range) in ranges {
+            matching = &matching & &index.rows_of(range);
+        }
+        for part in others {
+            if !matching.has_true() {
+                break;
+            }
+            matching = &matching & &self.of(part)?;
+        }
+        Ok(matching)
+    }
+
+    /// The values for which a comparison of an indexed column holds. Lists are left alone: other
+    /// elements may meet other comparisons.
+    fn range<'b>(
+        &self,
+        part: &'b Bound,
+    ) -> Result<Option<(&'b str, Arc<ColumnIndex>, Range<usize>)>> {
+        let Bound::Column(column) = part else { return Ok(None) };
+        if column.field_type.is_list || self.array(column)?.is_none() {
+            return Ok(None);
+        }
+        let Some(index) = (self.index_of)(&column.name) else { return Ok(None) };
+        let range = index.range(&column.check);
+        let range = range.map_err(|error| failed(&column.name, error))?;
+        Ok(range.map(|range| (column.name.as_str(), index, range)))
+    }
+
     fn of_column(&self, column: &Column) -> Result<BooleanBuffer> {
-        let rows = self.batch.num_rows();
-        // A batch from before the field came up has no column for it: all its values are missing.
-        let Some(array) = self.batch.column_by_name(&column.name) else {
-            return Ok(BooleanBuffer::new_unset(rows));
+        let Some(array) = self.array(column)? else {
+            return Ok(BooleanBuffer::new_unset(self.batch.num_rows()));
         };
-        let array = array.as_ref();
-        if *array.data_type() == DataType::Null {
-            return Ok(BooleanBuffer::new_unset(rows));
-        }
-        let found = FieldType::of(array.data_type());
-        if !found.is_some_and(|found| found.reads_like(column.field_type)) {
-            let Column { name, field_type, .. } = column;
-            let what = format!(
-                "the column {name:?} holds {}, but the filter was bound to {field_type}",
-                array.data_type()
-            );
-            return Err(Error::invalid(what).advise("bind the filter to the schema of the batch"));
-        }
         let matching = match ((self.index_of)(&column.name), &column.check) {
             (Some(index), check) => index.matching(check),
             (None, Check::Present) => Ok(values::present(array)),
@@ -74,6 +95,24 @@ impl Evaluation<'_> {
             (None, check) => values::matching(array, check),
         };
         matching.map_err(|error| failed(&column.name, error))
+    }
+
+    /// The values of a column, if the batch has any: none where the field came up later.
+    fn array(&self, column: &Column) -> Result<Option<&dyn Array>> {
+        let array = self.batch.column_by_name(&column.name).map(AsRef::as_ref);
+        let Some(array) = array.filter(|array| *array.data_type() != DataType::Null) else {
+            return Ok(None);
+        };
+        let found = FieldType::of(array.data_type());
+        if found.is_some_and(|found| found.reads_like(column.field_type)) {
+            return Ok(Some(array));
+        }
+        let Column { name, field_type, .. } = column;
+        let what = format!(
+            "the column {name:?} holds {}, but the filter was bound to {field_type}",
+            array.data_type()
+        );
+        Err(Error::invalid(what).advise("bind the filter to the schema of the batch"))
     }
 }
 

@@ -98,14 +98,23 @@ impl ColumnIndex {
         if matches!(check, Check::Present) {
             return Ok(self.present.clone());
         }
-        let mut bits = vec![0; bit_util::ceil(self.rows, 8)];
         if let Some(range) = self.range(check)? {
-            self.add(range, &mut bits);
-        } else {
-            let wanted = values::matching(&self.values, check)?;
-            wanted.set_slices().for_each(|(start, end)| self.add(start..end, &mut bits));
+            return Ok(self.rows_of(range));
         }
+        let mut bits = vec![0; bit_util::ceil(self.rows, 8)];
+        let wanted = values::matching(&self.values, check)?;
+        wanted.set_slices().for_each(|(start, end)| self.add(start..end, &mut bits));
         Ok(BooleanBuffer::new(Buffer::from_vec(bits), 0, self.rows))
+    }
+
+    /// Where there is one of some values that stand side by side; none if the range ends before it
+    /// begins.
+    pub(super) fn rows_of(&self, range: Range<usize>) -> BooleanBuffer {
+        let mut bits = vec![0; bit_util::ceil(self.rows, 8)];
+        if !range.is_empty() {
+            self.add(range, &mut bits);
+        }
+        BooleanBuffer::new(Buffer::from_vec(bits), 0, self.rows)
     }
 
     /// Adds the rows of some values that stand side by side.
@@ -121,7 +130,7 @@ impl ColumnIndex {
     }
 
     /// The values for which a comparison holds; nothing for checks of another sort.
-    fn range(&self, check: &Check) -> Result<Option<Range<usize>>, ArrowError> {
+    pub(super) fn range(&self, check: &Check) -> Result<Option<Range<usize>>, ArrowError> {
         let compare = match check {
             Check::Number(compare, _) | Check::Instant(compare, _) | Check::Text(compare, _) => {
                 *compare

@@ -1,9 +1,10 @@
 //! Which columns of a table hold the vectors, the ids and the metadata.
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::{MetadataColumns, Options};
-use crate::collection::{can_be_field, can_be_field_name};
+use crate::collection::{can_be_field, can_be_field_name, fields_of, flattened};
 use crate::{Error, ErrorKind, Result, id_column, suggest};
 
 /// The names that are looked for when none is given.
@@ -47,9 +48,10 @@ impl Columns {
             return Vec::new();
         }
         let others = schema.fields().iter().enumerate();
-        let others = others
-            .filter(|(index, field)| is_other(*index, self.vector, self.id) && !is_metadata(field));
-        others.map(|(_, field)| describe(field)).collect()
+        let others = others.filter(|(index, _)| is_other(*index, self.vector, self.id));
+        let fields = others.flat_map(|(_, field)| fields_of(field));
+        let unfit = fields.filter(|(name, data_type)| !is_metadata(name, data_type));
+        unfit.map(|(name, data_type)| format!("{name} ({data_type})")).collect()
     }
 
     /// The indices in ascending order.
@@ -80,12 +82,13 @@ fn metadata(
         MetadataColumns::None => Ok(Vec::new()),
         MetadataColumns::All => {
             let others = (0..schema.fields().len()).filter(|index| is_other(*index, vector, id));
-            Ok(others.filter(|index| is_metadata(schema.field(*index))).collect())
+            Ok(others.filter(|index| has_metadata(schema.field(*index))).collect())
         }
         MetadataColumns::Named(names) => {
             let column = |name: &String| {
                 let (index, field) = find(schema, name)?;
-                check(can_be_field(field.data_type()), field, "values that metadata have")?;
+                let fits = fields_of(field).iter().all(|(_, data_type)| can_be_field(data_type));
+                check(fits, field, "values that metadata have")?;
                 Ok(index)
             };
             let mut columns = names.iter().map(column).collect::<Result<Vec<_>>>()?;
@@ -100,8 +103,26 @@ fn is_other(index: usize, vector: usize, id: Option<usize>) -> bool {
     index != vector && Some(index) != id
 }
 
-fn is_metadata(field: &Field) -> bool {
-    can_be_field(field.data_type()) && can_be_field_name(field.name())
+/// Whether some field of a column, which are several if it holds structs, can be metadata.
+fn has_metadata(field: &Field) -> bool {
+    fields_of(field).iter().any(|(name, data_type)| is_metadata(name, data_type))
+}
+
+fn is_metadata(name: &str, data_type: &DataType) -> bool {
+    can_be_field(data_type) && can_be_field_name(name)
+}
+
+/// The columns of metadata as fields, without those that cannot be metadata.
+pub(super) fn fitting(columns: &RecordBatch) -> Result<RecordBatch> {
+    let fields = flattened(columns)?;
+    let schema = fields.schema();
+    let fits = |index: &usize| {
+        let field = schema.field(*index);
+        is_metadata(field.name(), field.data_type())
+    };
+    let fitting: Vec<usize> = (0..fields.num_columns()).filter(fits).collect();
+    let fitting = fields.project(&fitting);
+    fitting.map_err(|error| Error::invalid("the columns do not fit").caused_by(error))
 }
 
 /// Whether a column holds lists of numbers that can be vectors.

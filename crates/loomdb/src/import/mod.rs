@@ -109,7 +109,8 @@ impl FromStr for Format {
     }
 }
 
-/// Which columns of a table become metadata.
+/// Which columns of a table become metadata. A column of structs becomes a field for each of its
+/// parts: `b` in `a` is the field `a.b`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MetadataColumns {
     /// None of them.
@@ -177,7 +178,8 @@ pub struct Imported {
     pub vector_column: Option<String>,
     /// The column that the ids came from.
     pub id_column: Option<String>,
-    /// The columns that were to be metadata and are of a type or a name that cannot be.
+    /// The columns, and the fields of columns of structs, that were to be metadata and are of a
+    /// type or a name that cannot be.
     pub left_out: Vec<String>,
 }
 

@@ -7,9 +7,9 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type, Int8Type, UInt8T
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 
-use super::columns::Columns;
+use super::columns::{Columns, fitting};
 use super::rows::{PIECE_BYTES, Rows, no_vectors};
-use super::{Imported, Source};
+use super::{Imported, MetadataColumns, Source};
 use crate::collection::{joined, normalized};
 use crate::{Error, Ids, Result, id_column};
 
@@ -62,6 +62,10 @@ impl<'a> Table<'a> {
         let columns = batch.project(&self.columns.metadata);
         let columns = columns
             .map_err(|error| Error::corrupted("a batch has too few columns").caused_by(error))?;
+        let columns = match self.source.options.metadata_columns {
+            MetadataColumns::All => fitting(&columns)?,
+            _ => columns,
+        };
         self.metadata.push(normalized(&columns)?);
         Ok(())
     }

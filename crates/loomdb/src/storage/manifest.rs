@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 const FORMAT: &str = "loomdb";
 const MAJOR: u32 = 1;
 /// The newest minor version; what needs no more is written as an older one, for older readers.
-const MINOR: u32 = 1;
+const MINOR: u32 = 2;
 const PREFIX: &str = "manifest-";
 const TRAILER: &str = "crc32c ";
 
@@ -92,7 +92,7 @@ pub(crate) struct Collection {
     /// The metadata fields in the order in which they came up.
     #[serde(default)]
     pub fields: Vec<FieldRecord>,
-    /// The metadata fields that are indexed; the indexes themselves are in no file. Since 1.1.
+    /// The metadata fields that are indexed; the indexes themselves are in no file. Since 1.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexed_fields: Vec<String>,
     /// The last batch that is in the segments: those of the log up to it are not applied.
@@ -304,7 +304,7 @@ impl Manifest {
     /// The bytes of the file.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let has_indexes = self.collections.iter().any(|one| !one.indexed_fields.is_empty());
-        let written = Self { minor: u32::from(has_indexes), ..self.clone() };
+        let written = Self { minor: if has_indexes { MINOR } else { 0 }, ..self.clone() };
         let mut bytes = serde_json::to_vec(&written)
             .map_err(|error| Error::invalid("the manifest cannot be written").caused_by(error))?;
         bytes.push(b'\n');
@@ -499,8 +499,8 @@ mod tests {
         let minor = |manifest: &Manifest| Manifest::decode(&manifest.encode().unwrap());
         assert_eq!(minor(&manifest).unwrap().minor, 0);
         manifest.collections[0].indexed_fields.push("year".to_owned());
-        assert_eq!(minor(&manifest).unwrap().minor, 1);
-        manifest.minor = 1;
+        assert_eq!(minor(&manifest).unwrap().minor, 2);
+        manifest.minor = 2;
         assert_eq!(minor(&manifest).unwrap(), manifest);
         manifest.collections[0].indexed_fields.clear();
         assert_eq!(minor(&manifest).unwrap().minor, 0);
@@ -522,7 +522,7 @@ mod tests {
     fn newer_versions_are_told_from_damage() {
         for (from, to) in [
             (r#""major":1"#, r#""major":2"#),
-            (r#""minor":0"#, r#""minor":2"#),
+            (r#""minor":0"#, r#""minor":3"#),
             (r#""must_understand":[]"#, r#""must_understand":["mirrors"]"#),
             (r#""major":1"#, r#""something_else":true,"major":2"#),
         ] {

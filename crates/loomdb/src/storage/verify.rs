@@ -95,3 +95,36 @@ fn verify_graph(fs: &dyn FileSystem, root: &Path, record: &FileRecord, rows: usi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use loomdb_graph::GraphParts;
+
+    use super::{graph_file, verify_graph};
+    use crate::storage::RealFs;
+
+    /// The bytes are sound, so only the links tell that a search would miss a row.
+    #[test]
+    fn a_node_that_no_walk_reaches_is_told() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path();
+        for (links, expected) in [(vec![1, 0], None), (Vec::new(), Some("reaches 1 of its 2"))] {
+            let degree = links.len() as u16 / 2;
+            let parts = GraphParts {
+                m: 2,
+                seed: 1,
+                entry_point: Some(0),
+                levels: vec![0, 0],
+                degrees: vec![degree, degree],
+                links,
+            };
+            let name = format!("graph-{degree}");
+            let record = graph_file::write(&RealFs, root, &name, &parts).unwrap();
+            let found = verify_graph(&RealFs, root, &record, 2).map_err(|error| error.to_string());
+            match expected {
+                None => assert_eq!(found, Ok(())),
+                Some(what) => assert!(found.unwrap_err().contains(what)),
+            }
+        }
+    }
+}

@@ -77,6 +77,7 @@ fn write(directory: &Path) {
     let batch = Batch::new(ids(68..72), vectors(3, 4, 5)).unwrap();
     docs.upsert(&batch.with_records(&records(200, 4)).unwrap()).unwrap();
     docs.delete(&ids(0..1)).unwrap();
+    docs.index_field("number").unwrap();
     let numbers = db.collection("by number", Schema::new(3).metric(Metric::L2)).unwrap();
     numbers.add(&Batch::without_ids(vectors(4, 10, 3))).unwrap();
     // Rows that are long enough for codes, which stand in the file of the graph.
@@ -140,6 +141,10 @@ fn every_older_format_opens_and_goes_on() {
         assert_eq!(contents(&reader), expected, "{name}");
         let db = open(&path);
         assert_eq!((contents(&db), db.warnings().len()), (expected.clone(), 0), "{name}");
+        let indexed = db.existing_collection("by text").unwrap().info().indexed_fields;
+        // Fields can be indexed since 1.2.
+        let is_older = ["format-1.0", "format-1.1"].contains(&&*name);
+        assert_eq!(indexed.is_empty(), is_older, "{name}: {indexed:?}");
         let docs = db.existing_collection("by number").unwrap();
         let added = docs.add(&Batch::without_ids(vectors(9, 1, 3))).unwrap();
         assert_eq!(added.get(0), Id::from(10));

@@ -260,3 +260,20 @@ fn bytes_below(path: &std::path::Path) -> u64 {
     };
     entries.map(bytes).sum()
 }
+
+/// Many rows are shared out to threads in pieces.
+#[test]
+fn a_radius_looks_at_every_piece_of_many_rows() {
+    const MANY: usize = 20_000;
+    let db = Database::in_memory().unwrap();
+    let docs = db.collection("many", Schema::new(1).metric(Metric::L2)).unwrap();
+    let values: Vec<f32> = (0..MANY).map(|row| row as f32).collect();
+    docs.add(&Batch::without_ids(Vectors::from_flat(1, &values).unwrap())).unwrap();
+    for first in [0, 8_190, 16_380, MANY - 10] {
+        let hits = docs.within(&[first as f32 + 4.5], 4.6).run().unwrap();
+        let mut found = integers(&hits.ids());
+        found.sort_unstable();
+        assert_eq!(found, (first as u64..first as u64 + 10).collect::<Vec<_>>());
+    }
+    assert_eq!(docs.within(&[0.0], f32::INFINITY).run().unwrap().len(), MANY);
+}

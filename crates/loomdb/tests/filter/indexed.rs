@@ -103,7 +103,7 @@ impl Pair {
     fn run(&mut self, step: &Step, number: usize) {
         let [indexed, plain] = self.collections();
         match step {
-            Step::Put(first, rows) => return self.put(*first, rows, number),
+            Step::Put(first, rows) => self.put(*first, rows, number),
             Step::Delete(first, count) => {
                 let ids = Ids::from((*first..first + count).collect::<Vec<_>>());
                 assert_eq!(indexed.delete(&ids).unwrap(), plain.delete(&ids).unwrap());

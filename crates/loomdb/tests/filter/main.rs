@@ -6,6 +6,7 @@ mod arguments;
 mod errors;
 mod indexed;
 mod meaning;
+mod operators;
 mod oracle;
 mod syntax;
 mod table;
