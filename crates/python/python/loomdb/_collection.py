@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from . import _inputs, _keywords, _progress, _values
+from ._async import AsyncMethods
 from ._results import Hits, ManyHits, Point, Points, id_array
 from .errors import InvalidInputError, InvalidTypeError, NotFoundError
 
@@ -22,20 +23,11 @@ Id: TypeAlias = int | str
 #: A condition on metadata, such as `{"lang": "en", "year": {"$gte": 2020}}`.
 Filter: TypeAlias = Mapping[str, Any] | str
 
-_T = TypeVar("_T")
-
 _SEARCH = ("query", "k", "filter", "ef_search", "exact", "max_distance")
 _WRITE = ("ids", "vectors", "metadata", "vector_column", "id_column", "progress")
 
 
-async def _in_thread(call: Callable[..., _T], *args: Any, **keywords: Any) -> _T:
-    # Importing it takes longer than importing all of loomdb.
-    import asyncio
-
-    return await asyncio.to_thread(call, *args, **keywords)
-
-
-class Collection:
+class Collection(AsyncMethods):
     """A named collection of points; made by `Database.collection`.
 
     Writes are atomic and found by the next search. All methods may be called from any thread.
@@ -590,30 +582,6 @@ class Collection:
         """
         with _progress.shown(progress) as call:
             return self._native.export(os.fspath(path), replace, call)[1]
-
-    async def aadd(self, *args: Any, **keywords: Any) -> NDArray[Any]:
-        """`add` without blocking the event loop."""
-        return await _in_thread(self.add, *args, **keywords)
-
-    async def aupsert(self, *args: Any, **keywords: Any) -> NDArray[Any]:
-        """`upsert` without blocking the event loop."""
-        return await _in_thread(self.upsert, *args, **keywords)
-
-    async def adelete(self, *args: Any, **keywords: Any) -> int:
-        """`delete` without blocking the event loop."""
-        return await _in_thread(self.delete, *args, **keywords)
-
-    async def asearch(self, *args: Any, **keywords: Any) -> Any:
-        """`search` without blocking the event loop."""
-        return await _in_thread(self.search, *args, **keywords)
-
-    async def aget(self, ids: Any) -> Any:
-        """`get` without blocking the event loop."""
-        return await _in_thread(self.get, ids)
-
-    async def acount(self, filter: Filter | None = None) -> int:
-        """`count` without blocking the event loop."""
-        return await _in_thread(self.count, filter)
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
