@@ -29,32 +29,42 @@ pub(crate) fn flattened(table: &RecordBatch) -> Result<RecordBatch> {
     if !schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Struct(_))) {
         return Ok(table.clone());
     }
-    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    let mut flat = Flat::default();
     for (field, column) in schema.fields().iter().zip(table.columns()) {
-        push(field.name().clone(), column, (&mut fields, &mut columns))?;
+        flat.push(field.name().clone(), column)?;
     }
+    let Flat { fields, columns } = flat;
     let options = RecordBatchOptions::new().with_row_count(Some(table.num_rows()));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
         .map_err(|error| Error::invalid("the columns do not fit together").caused_by(error))
 }
 
-fn push(name: String, column: &ArrayRef, to: (&mut Vec<Field>, &mut Vec<ArrayRef>)) -> Result<()> {
-    let Some(outer) = column.as_struct_opt() else {
-        to.0.push(Field::new(name, column.data_type().clone(), true));
-        to.1.push(Arc::clone(column));
-        return Ok(());
-    };
-    let is_null = outer.nulls().map(|nulls| BooleanArray::from(!nulls.inner()));
-    for (field, inner) in outer.fields().iter().zip(outer.columns()) {
-        let inner = match &is_null {
-            Some(is_null) if inner.data_type() != &DataType::Null => nullif(inner, is_null),
-            _ => Ok(Arc::clone(inner)),
+/// Columns that are no structs.
+#[derive(Default)]
+struct Flat {
+    fields: Vec<Field>,
+    columns: Vec<ArrayRef>,
+}
+
+impl Flat {
+    fn push(&mut self, name: String, column: &ArrayRef) -> Result<()> {
+        let Some(outer) = column.as_struct_opt() else {
+            self.fields.push(Field::new(name, column.data_type().clone(), true));
+            self.columns.push(Arc::clone(column));
+            return Ok(());
         };
-        let inner = inner
-            .map_err(|error| Error::invalid("a struct cannot be taken apart").caused_by(error))?;
-        push(joined(&name, field.name()), &inner, (&mut *to.0, &mut *to.1))?;
+        let is_null = outer.nulls().map(|nulls| BooleanArray::from(!nulls.inner()));
+        for (field, inner) in outer.fields().iter().zip(outer.columns()) {
+            let inner = match &is_null {
+                Some(is_null) if inner.data_type() != &DataType::Null => nullif(inner, is_null),
+                _ => Ok(Arc::clone(inner)),
+            };
+            let what = "a struct cannot be taken apart";
+            let inner = inner.map_err(|error| Error::invalid(what).caused_by(error))?;
+            self.push(joined(&name, field.name()), &inner)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Objects without objects in them.

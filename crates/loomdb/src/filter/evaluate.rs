@@ -16,6 +16,9 @@ use super::index::ColumnIndex;
 use super::{list, values};
 use crate::{Error, Result};
 
+/// The name of a column, its index, and some of the values there.
+type IndexRange<'a> = (&'a str, Arc<ColumnIndex>, Range<usize>);
+
 /// A batch, and what knows the rows of the values in its columns.
 pub(super) struct Evaluation<'a> {
     pub batch: &'a RecordBatch,
@@ -43,7 +46,7 @@ impl Evaluation<'_> {
     /// The rows that match all parts. Comparisons of one indexed column are one range of its
     /// values, which has few rows where each of them alone has many.
     fn every(&self, parts: &[Bound]) -> Result<BooleanBuffer> {
-        let mut ranges: Vec<(&str, Arc<ColumnIndex>, Range<usize>)> = Vec::new();
+        let mut ranges: Vec<IndexRange<'_>> = Vec::new();
         let mut others = Vec::new();
         for part in parts {
             let Some((name, index, range)) = self.range(part)? else {
@@ -70,10 +73,7 @@ impl Evaluation<'_> {
 
     /// The values for which a comparison of an indexed column holds. Lists are left alone: other
     /// elements may meet other comparisons.
-    fn range<'b>(
-        &self,
-        part: &'b Bound,
-    ) -> Result<Option<(&'b str, Arc<ColumnIndex>, Range<usize>)>> {
+    fn range<'b>(&self, part: &'b Bound) -> Result<Option<IndexRange<'b>>> {
         let Bound::Column(column) = part else { return Ok(None) };
         if column.field_type.is_list || self.array(column)?.is_none() {
             return Ok(None);
