@@ -98,7 +98,7 @@ def test_a_table_without_ids_gets_some() -> None:
     ("table", "message"),
     [
         (TABLE.drop_columns(["vector"]), "no column holds lists"),
-        (TABLE.append_column("s", pa.array([{"a": 1}] * 30)), "the metadata field \"s\""),
+        (TABLE.append_column("s", pa.array([[1]] * 30)), "the metadata field \"s\""),
         (pa.table({"id": [1, None], "vector": [[1.0], [2.0]]}), "row 1: the id is null"),
         (pa.table({"vector": [[1.0], [1.0, 2.0]]}), "row 1: the vector has 2 values"),
         (pa.table({"vector": [[1.0], None]}), "row 1: the vector is null"),
@@ -172,7 +172,7 @@ def test_files_are_loaded(tmp_path: pathlib.Path) -> None:
 
 
 def test_columns_that_cannot_be_metadata_are_told(tmp_path: pathlib.Path) -> None:
-    table = TABLE.append_column("s", pa.array([{"a": 1}] * 30))
+    table = TABLE.append_column("s", pa.array([[1]] * 30))
     pq.write_table(table, tmp_path / "a.parquet")
     docs = loomdb.open(":memory:").collection("docs")
     with pytest.warns(UserWarning, match="left out: s"):

@@ -92,10 +92,12 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use loomdb_graph::Vectors;
 
-    use super::{CheckOptions, Severity, TOLD_IDS};
-    use crate::collection::places::Places;
+    use super::{CheckOptions, Severity, Snapshot, TOLD_IDS};
+    use crate::collection::State;
     use crate::{Batch, Database, Schema};
 
     /// No file can say so: ids are put in their places from the rows when a database is opened.
@@ -107,7 +109,8 @@ mod tests {
         let snapshot = docs.snapshot();
         let (_, errors) = snapshot.check("docs", &CheckOptions::default()).unwrap();
         assert!(errors.is_empty());
-        *snapshot.state.places.write().unwrap() = Places::default();
+        let state = State { places: Arc::default(), ..State::clone(&snapshot.state) };
+        let snapshot = Snapshot::of(Arc::new(state));
         let (_, errors) = snapshot.check("docs", &CheckOptions::default()).unwrap();
         assert_eq!(errors.len(), TOLD_IDS);
         assert_eq!(errors[0].0, Severity::Damage);

@@ -66,7 +66,9 @@ fn collections() -> (Database, [Collection; 2]) {
         docs.add(&points).unwrap();
         docs
     });
-    fields().iter().for_each(|(name, ..)| collections[1].index_field(name).unwrap());
+    for (name, ..) in fields() {
+        collections[1].index_field(name).unwrap();
+    }
     assert!(collections[1].info().field_index_bytes > 0);
     (db, collections)
 }
