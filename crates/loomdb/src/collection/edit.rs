@@ -58,7 +58,7 @@ impl Collection {
     /// null takes it away.
     ///
     /// # Errors
-    /// As [`Self::update`], and as [`Batch::with_records`].
+    /// As [`Self::update`], and as [`Batch::with_records`](super::Batch::with_records).
     pub fn update_records(&self, ids: &Ids, records: &[Metadata]) -> Result<()> {
         let records = &*flattened_records(records)?;
         let table = nulls_kept(&metadata::from_records(records)?, records, self)?;
