@@ -1,6 +1,7 @@
 //! Recall stays what it was, through changes of the code and through years of use.
 //!
-//! The stored baselines are the recall of three small sets; a search that finds less fails here. A
+//! The stored baselines are the recall of three small sets, one for each instruction set that the
+//! tests ran on, which round distances differently; a search that finds less fails here. A
 //! collection of which two points of a hundred are replaced, fifty times, finds as much as one that
 //! is built of the same points at once.
 
@@ -22,8 +23,12 @@ use crate::tier::times;
 const K: usize = 10;
 const QUERIES: usize = 200;
 
-/// How far below its baseline a recall may be: other instruction sets round otherwise.
+/// How far below its baseline a recall may be.
 const TOLERANCE: f64 = 0.002;
+
+/// The same on a processor without a baseline: rounding leads to another graph, and of 2,000
+/// neighbors, 1.5 % of them missed, five more or less are one standard deviation.
+const TOLERANCE_ELSEWHERE: f64 = 0.010;
 
 /// How far below a fresh build a collection may be that was much changed.
 const WEAR: f64 = 0.005;
@@ -93,10 +98,15 @@ fn recall_is_no_lower_than_it_was() {
         }
     }
     let found = Value::Object(found);
+    let instructions = loomdb_graph::instruction_set();
+    let (baseline, tolerance) = match stored.get(instructions) {
+        Some(baseline) => (baseline, TOLERANCE),
+        None => (&stored["avx2"], TOLERANCE_ELSEWHERE),
+    };
     for (name, recall) in found.as_object().unwrap() {
-        let floor = stored[name].as_f64().unwrap_or_else(|| panic!("no baseline: {found:#}"));
-        let is_lower = recall.as_f64().unwrap() < floor - TOLERANCE;
-        assert!(!is_lower, "{name} is {recall}, was {floor}; all of them: {found:#}");
+        let floor = baseline[name].as_f64().unwrap_or_else(|| panic!("no baseline: {found:#}"));
+        let is_lower = recall.as_f64().unwrap() < floor - tolerance;
+        assert!(!is_lower, "{name} is {recall}, was {floor}; {instructions}: {found:#}");
     }
 }
 
