@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import loomdb
 import loomdb.ray
+from loomdb.ray._engine import results, task
 from loomdb.shards import (
     Manifest,
     Place,
@@ -356,6 +357,20 @@ def test_wrong_sources_are_refused(cluster: Cluster, files: Path, tmp_path: Path
     (tmp_path / "text.parquet").write_text("no table")
     with pytest.raises(loomdb.InvalidInputError, match=r"text\.parquet"):
         loomdb.ray.build(tmp_path / "text.parquet", tmp_path / "out", shards=2)
+
+
+@pytest.mark.parametrize("num_returns", [1, 3])
+def test_errors_of_tasks_are_values_which_ray_does_not_log(
+    cluster: Cluster, num_returns: int
+) -> None:
+    def refuse() -> None:
+        raise loomdb.InvalidInputError("no")
+
+    returned: Any = task(refuse, num_returns=num_returns).remote()
+    references = [returned] if num_returns == 1 else returned
+    assert [str(error) for error in ray.get(references)] == ["no"] * num_returns
+    with pytest.raises(loomdb.InvalidInputError, match="no"):
+        results(references[:1])
 
 
 def test_the_nearest_centers_are_the_nearest(tables: list[pa.Table]) -> None:

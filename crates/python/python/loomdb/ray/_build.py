@@ -22,7 +22,7 @@ from ..shards import Manifest, ShardInfo, _assign, build_shard
 from ..shards._files import Place
 from ..shards._manifest import shard_name
 from ..shards._shard import is_there
-from ._engine import results, task
+from ._engine import results, stopping, task
 from ._source import Columns, Piece, checked, dim_of, ids_of, pieces, vectors
 
 if TYPE_CHECKING:
@@ -185,10 +185,11 @@ def _split(parts: list[Piece], plan: _Plan, show: Callable[..., object] | None) 
     split = task(_split_piece, num_returns=1 + len(plan.wanted))
     outcomes = [split.remote(part, plan) for part in parts]
     summaries = []
-    for done, (summary, *_) in enumerate(outcomes, 1):
-        summaries += results([summary])
-        if show is not None:
-            show("split", done, len(outcomes))
+    with stopping([summary for summary, *_ in outcomes]):
+        for done, (summary, *_) in enumerate(outcomes, 1):
+            summaries += results([summary])
+            if show is not None:
+                show("split", done, len(outcomes))
     _check_dims([(part.name, dim, rows) for part, (dim, rows, _) in zip(parts, summaries)])
     if plan.centers:
         # The hash of an id brings it to the shard where the same id is; a cluster may not.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .._results import package
@@ -12,18 +14,45 @@ from ..errors import Error
 RETRIES = 3
 
 
-def task(function: Callable[..., Any], **options: Any) -> Any:
-    """A function as a task."""
-    return package("ray", "ray").remote(function).options(max_retries=RETRIES, **options)
+def task(function: Callable[..., Any], num_returns: int = 1, **options: Any) -> Any:
+    """A function as a task; its errors come back as values, which `results` raises.
+
+    An error that a task raises is logged by Ray for each reference that nobody asks for: a wall of
+    text when all files lack a column and the first one has told so already.
+    """
+
+    @functools.wraps(function)
+    def told(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Error as error:
+            return error if num_returns == 1 else (error,) * num_returns
+
+    remote = package("ray", "ray").remote(told)
+    return remote.options(max_retries=RETRIES, num_returns=num_returns, **options)
 
 
 def results(references: list[Any]) -> list[Any]:
-    """What tasks or actors returned; what they raised is raised as it was there."""
+    """What tasks or actors returned; their errors are raised as they were there."""
     ray = package("ray", "ray")
     try:
         found: list[Any] = ray.get(references)
-        return found
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, Error):
             raise error.cause from None
+        raise
+    for value in found:
+        if isinstance(value, Error):
+            raise value
+    return found
+
+
+@contextmanager
+def stopping(references: list[Any]) -> Iterator[None]:
+    """Cancels tasks when the block raises: nobody wants what is left of them."""
+    try:
+        yield
+    except BaseException:
+        for reference in references:
+            package("ray", "ray").cancel(reference)
         raise
