@@ -1,12 +1,14 @@
-"""Installs the packages of `requirements.txt`: `python -m peers.install`.
+"""Installs the packages of `requirements.txt` and compiles the programs: `python -m peers.install`.
 
 One by one, because a library that has no package for a machine must not keep the others away:
-only what the harness itself needs has to be there. Needs nothing but pip.
+only what the harness itself needs has to be there. Needs nothing but pip, and cargo for programs.
 """
 
 import subprocess
 import sys
 from pathlib import Path
+
+from peers import programs
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 NEEDED = ("numpy", "matplotlib")
@@ -17,6 +19,7 @@ FROM_SOURCE = ("hnswlib",)
 
 def main():
     left_out = [line for line in requirements(REQUIREMENTS.read_text("utf-8")) if not install(line)]
+    left_out += [name for name in programs.NAMES if not programs.compile_here(name)]
     for line in left_out:
         print(f"left out: {line} cannot be installed here", file=sys.stderr)
     missing = [line for line in left_out if name_of(line) in NEEDED]

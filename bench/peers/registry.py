@@ -2,9 +2,11 @@
 
 import fnmatch
 import importlib.metadata
+import subprocess
 import sys
 from dataclasses import dataclass
 
+from peers import programs
 from peers.cases import BATCHES, BULK, SINGLE, measurement_arguments
 
 REFERENCE = "hnswlib"
@@ -14,7 +16,7 @@ GRAPH = (BULK, BATCHES, SINGLE)
 
 
 class Missing(Exception):
-    """A peer's package is not installed here."""
+    """A peer's package or program is not installed here."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,26 @@ class PythonPeer:
     def command(self, case, inputs):
         module = f"peers.engines.{self.module}"
         return [sys.executable, "-m", module, *measurement_arguments(case, inputs)]
+
+
+@dataclass(frozen=True)
+class RustPeer:
+    """A Rust crate, in a program of ours that has the same version and does the measuring."""
+
+    name: str
+    package: str
+    kinds: tuple[str, ...]
+    settings: str
+
+    def version(self):
+        program = programs.path(self.package)
+        if not program.is_file():
+            raise Missing(f"its program is not compiled: {programs.COMMAND} does that")
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        return output.stdout.split()[-1]
+
+    def command(self, case, inputs):
+        return [str(programs.path(self.package)), *measurement_arguments(case, inputs)]
 
 
 PEERS = (
@@ -60,6 +82,10 @@ PEERS = (
     PythonPeer(
         "qdrant-edge", "qdrant-edge-py", "qdrant_edge_shard", (SINGLE,),
         "its defaults: logged, not synced, scanned",
+    ),
+    RustPeer(
+        "diskann", "diskann", (BULK,),
+        "f32, R 32 with its slack of 1.3, window 200, alpha 1.2, rows inserted one by one",
     ),
 )
 

@@ -28,9 +28,12 @@ struct Row<'a> {
     line: usize,
 }
 
-/// Whether this rule reads a file.
+/// Whether this rule reads a file: manifests of other workspaces it leaves alone.
 pub fn is_read(file: &SourceFile) -> bool {
-    file.path == TABLE || file.path == ROOT_MANIFEST || file.path.ends_with("/Cargo.toml")
+    let is_member = || {
+        file.path.ends_with("/Cargo.toml") && !file.text.lines().any(|line| line == "[workspace]")
+    };
+    file.path == TABLE || file.path == ROOT_MANIFEST || is_member()
 }
 
 /// Contradictions among the manifests and the table.
@@ -206,6 +209,13 @@ mod tests {
     fn what_agrees_passes() {
         assert!(found(ROOT, OWN, TOOL, DOCS).is_empty());
         assert!(contradictions(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_is_not_read() {
+        let text = "[workspace]\n\n[package]\nname = \"peer\"\n\n[dependencies]\none = \"1.3\"\n";
+        assert!(!is_read(&SourceFile::new("bench/peer/Cargo.toml", text.as_bytes())));
+        assert!(is_read(&SourceFile::new("Cargo.toml", text.as_bytes())));
     }
 
     #[test]

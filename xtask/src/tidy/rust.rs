@@ -16,7 +16,7 @@ fn is_in_crate_source(path: &str) -> bool {
     let mut directories = path.split('/');
     match directories.next() {
         Some("xtask") => directories.next() == Some("src"),
-        Some("crates") => directories.nth(1) == Some("src"),
+        Some("crates" | "bench") => directories.nth(1) == Some("src"),
         _ => false,
     }
 }
@@ -83,7 +83,12 @@ mod tests {
 
     #[test]
     fn missing_module_docs_are_caught() {
-        for path in ["crates/graph/src/lib.rs", "crates/a/src/b/mod.rs", "xtask/src/main.rs"] {
+        for path in [
+            "crates/graph/src/lib.rs",
+            "crates/a/src/b/mod.rs",
+            "bench/a/src/main.rs",
+            "xtask/src/main.rs",
+        ] {
             assert_eq!(lines(&missing_module_docs(&file(path, "// a\n"))), [1], "{path}");
             assert_eq!(lines(&missing_module_docs(&file(path, "\n//! a\n"))), [1], "{path}");
             assert!(missing_module_docs(&file(path, "//! a\n")).is_empty(), "{path}");
