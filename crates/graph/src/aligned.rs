@@ -5,6 +5,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::kernels::advise_huge;
+
 /// The alignment of the first element, in bytes.
 const LINE_BYTES: usize = 64;
 
@@ -21,6 +23,7 @@ impl<T: Default> Aligned<T> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let fillers = LINE_BYTES / size_of::<T>();
         let mut items = Vec::<T>::with_capacity(capacity + fillers);
+        advise_huge(&mut items);
         let start = items.as_ptr().align_offset(LINE_BYTES).min(fillers);
         items.resize_with(start, T::default);
         Self { items, start }
@@ -30,6 +33,16 @@ impl<T: Default> Aligned<T> {
     pub(crate) fn zeroed(len: usize) -> Self {
         let mut buffer = Self::with_capacity(len);
         buffer.items.resize_with(buffer.start + len, T::default);
+        buffer
+    }
+
+    /// A buffer of `len` elements of one value.
+    pub(crate) fn filled(len: usize, value: T) -> Self
+    where
+        T: Clone,
+    {
+        let mut buffer = Self::with_capacity(len);
+        buffer.items.resize(buffer.start + len, value);
         buffer
     }
 

@@ -85,11 +85,20 @@ impl<T: Default> Blocks<T> {
     /// One row.
     #[inline]
     pub(crate) fn row(&self, row: usize) -> &[T] {
-        if row < self.base_len {
-            return match &*self.base {
-                Base::Own(values) => &values[row * self.stride..][..self.stride],
-                Base::Stored(stored) => stored.row(row),
-            };
+        if row < self.base_len
+            && let Base::Own(values) = &*self.base
+        {
+            return &values[row * self.stride..][..self.stride];
+        }
+        self.other_row(row)
+    }
+
+    /// A row that is stored or was appended: apart, so that [`Self::row`] is inlined everywhere.
+    fn other_row(&self, row: usize) -> &[T] {
+        if row < self.base_len
+            && let Base::Stored(stored) = &*self.base
+        {
+            return stored.row(row);
         }
         let row = row - self.base_len;
         let (block, place) = (row >> self.shift, row & ((1 << self.shift) - 1));

@@ -8,13 +8,14 @@
 
 mod parts;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
 use crate::blocks::Blocks;
-use crate::kernels::{Kernels, prefetch, prefetch_line};
+use crate::kernels::{Kernels, MAX_CODE, Rounded, Rounding, prefetch, prefetch_line};
 use crate::panel::centre;
 use crate::space::Space;
 use crate::{Metric, Vectors};
@@ -23,9 +24,6 @@ pub use parts::CodeParts;
 /// Shorter rows gain nothing.
 const MIN_DIM: usize = 32;
 
-/// The largest code; the smallest is its negative.
-const MAX_CODE: f32 = 127.0;
-
 /// Rows that decide about the range of codes.
 const SAMPLE_ROWS: usize = 1_024;
 
@@ -33,14 +31,15 @@ const SAMPLE_ROWS: usize = 1_024;
 /// an error in a random direction changes a distance by its share of the dimensions only.
 const MAX_ERROR: f32 = 1.0e-4;
 
+/// How much wider the range of made rows is than that of their sample: rows out of range cost more
+/// than longer steps.
+const MADE_MARGIN: f32 = 1.25;
+
 /// Rows that are encoded by one task.
 const CHUNK_ROWS: usize = 512;
 
 /// Rows of codes are whole registers.
 const DEPTH: usize = 32;
-
-/// Sums that are kept apart so that additions need not wait for each other.
-const SUMS: usize = 8;
 
 /// The codes of the rows of a version of a space.
 #[derive(Clone, Debug)]
@@ -72,9 +71,17 @@ pub(crate) struct Sharpness {
 /// How a row becomes a code.
 #[derive(Clone, Debug)]
 struct Encoder {
+    kernels: Kernels,
     centre: Arc<[f32]>,
     /// What a difference of one between two codes stands for.
     step: f32,
+}
+
+/// Some codes that are being made.
+struct CodesMut<'a> {
+    depth: usize,
+    values: &'a mut [i8],
+    norms: &'a mut [Norm],
 }
 
 /// A row that became a code.
@@ -87,8 +94,8 @@ pub(crate) struct Encoded {
 impl Norm {
     const CLAMPED: u32 = 1 << 31;
 
-    fn of(code: &[i8], is_clamped: bool) -> Self {
-        let square: i32 = code.iter().map(|code| i32::from(*code) * i32::from(*code)).sum();
+    fn of(kernels: Kernels, code: &[i8], is_clamped: bool) -> Self {
+        let square = kernels.dot_bytes(code, code);
         Self(square.cast_unsigned() | if is_clamped { Self::CLAMPED } else { 0 })
     }
 
@@ -127,25 +134,67 @@ impl Codes {
             return None;
         }
         let encoder = Encoder::new(space)?;
-        let depth = space.dim().next_multiple_of(DEPTH);
-        let mut values = Aligned::zeroed(space.len() * depth);
-        let mut norms = Aligned::zeroed(space.len());
-        let rows = values.par_chunks_mut(CHUNK_ROWS * depth).zip(norms.par_chunks_mut(CHUNK_ROWS));
-        let encode = |(chunk, (values, norms)): (usize, (&mut [i8], &mut [Norm]))| {
-            let nodes = (chunk * CHUNK_ROWS) as u32..;
-            let mut max_error = 0.0_f32;
-            for ((node, code), norm) in nodes.zip(values.chunks_mut(depth)).zip(norms) {
-                let encoded = encoder.encode(space.row(node), space.scale(node), code);
-                *norm = encoded.norm;
-                max_error = max_error.max(encoded.error_in_range());
-            }
-            max_error
+        let chunk = |(): &mut (), nodes: Range<u32>, codes: CodesMut<'_>| {
+            let rows = nodes.map(|node| (space.row(node), space.scale(node)));
+            encoder.encode_rows(rows, codes)
         };
-        let max_error = rows.enumerate().map(encode).reduce(|| 0.0, f32::max).sqrt();
-        let error = encoder.error(space, &mut vec![0; depth]);
-        let kernels = space.kernels();
+        Some(Self::of_chunks(&encoder, space, space.len(), chunk))
+    }
+
+    /// The codes of so many rows that are made when they are needed; `sample` has some of them,
+    /// which decide about centre and range.
+    pub(crate) fn of_made(
+        sample: &Space,
+        rows: usize,
+        make: impl Fn(Range<u32>, &mut Vec<f32>) + Sync,
+    ) -> Option<Self> {
+        let mut encoder = Encoder::new(sample)?;
+        encoder.step *= MADE_MARGIN;
+        let chunk = |made: &mut Vec<f32>, nodes: Range<u32>, codes: CodesMut<'_>| {
+            make(nodes, made);
+            encoder.encode_rows(made.chunks(sample.dim()).map(|row| (row, 1.0)), codes)
+        };
+        Some(Self::of_chunks(&encoder, sample, rows, chunk))
+    }
+
+    /// Codes that `encode` makes, a chunk after the other, with memory that its calls share; it
+    /// returns the largest squared error.
+    fn of_chunks<M: Default>(
+        encoder: &Encoder,
+        sample: &Space,
+        rows: usize,
+        encode: impl Fn(&mut M, Range<u32>, CodesMut<'_>) -> f32 + Sync,
+    ) -> Self {
+        let depth = sample.dim().next_multiple_of(DEPTH);
+        let (mut values, mut norms) = (Aligned::zeroed(rows * depth), Aligned::zeroed(rows));
+        let chunks = values.par_chunks_mut(CHUNK_ROWS * depth);
+        let chunks = chunks.zip(norms.par_chunks_mut(CHUNK_ROWS)).enumerate();
+        let max_error = chunks.map_init(M::default, |memory, (chunk, (values, norms))| {
+            let first = (chunk * CHUNK_ROWS) as u32;
+            encode(memory, first..first + norms.len() as u32, CodesMut { depth, values, norms })
+        });
+        let max_error = max_error.reduce(|| 0.0, f32::max).sqrt();
+        let error = encoder.error(sample, &mut vec![0; depth]);
+        let (kernels, encoder) = (sample.kernels(), encoder.clone());
         let (values, norms) = (Blocks::new(depth, values), Blocks::new(1, norms));
-        Some(Self { kernels, encoder, depth, values, norms, error, max_error })
+        Self { kernels, encoder, depth, values, norms, error, max_error }
+    }
+
+    /// Takes into account that the rows were rounded before, by steps of this length.
+    pub(crate) fn add_error(&mut self, squared_steps: f32, step: f32) {
+        let ratio = step / self.encoder.step;
+        self.error += squared_steps * ratio * ratio;
+    }
+
+    /// The mean squared distance of a row from what its code stands for, in squared steps.
+    pub(crate) fn error(&self) -> f32 {
+        self.error
+    }
+
+    /// The row of a node as it is compared, in steps: what its code was rounded from.
+    pub(crate) fn push_steps(&self, space: &Space, node: u32, rows: &mut Vec<f32>) {
+        let steps = self.encoder.values(space.row(node), space.scale(node));
+        rows.extend(steps.map(|value| value / self.encoder.step));
     }
 
     /// No codes yet, of rows that are to be rounded as these are.
@@ -273,7 +322,7 @@ impl Encoder {
             Metric::L2 => centre(space, 0..space.len() as u32),
             Metric::Cosine | Metric::Ip => vec![0.0; space.dim()],
         };
-        let mut encoder = Self { centre: centre.into(), step: 1.0 };
+        let mut encoder = Self { kernels: space.kernels(), centre: centre.into(), step: 1.0 };
         let range = |node| {
             let values = encoder.values(space.row(node), space.scale(node));
             values.fold(0.0_f32, |range, value| range.max(value.abs()))
@@ -289,28 +338,26 @@ impl Encoder {
     }
 
     fn encode(&self, row: &[f32], scale: f32, code: &mut [i8]) -> Encoded {
-        let inverse_step = 1.0 / self.step;
-        let mut is_clamped = false;
-        let mut errors = [0.0; SUMS];
-        let (centres, centre) = self.centre.as_chunks::<SUMS>();
-        let (rows, row) = row.as_chunks::<SUMS>();
-        let (codes, rest) = code[..self.centre.len()].as_chunks_mut::<SUMS>();
-        let mut round = |value: f32, centre: f32, code: &mut i8, error: &mut f32| {
-            let steps = (value - centre) * scale * inverse_step;
-            is_clamped |= steps.abs() > MAX_CODE + 0.5;
-            *code = nearest_integer(steps.clamp(-MAX_CODE, MAX_CODE));
-            let off = steps - f32::from(*code);
-            *error += off * off;
-        };
-        for ((row, centre), code) in rows.iter().zip(centres).zip(codes) {
-            for lane in 0..SUMS {
-                round(row[lane], centre[lane], &mut code[lane], &mut errors[lane]);
-            }
+        let (centre, scales) = (&self.centre[..], [scale, 1.0 / self.step]);
+        let rounding = Rounding { row, centre, scales, code: &mut code[..row.len()] };
+        let Rounded { error, is_clamped } = self.kernels.round(rounding);
+        Encoded { norm: Norm::of(self.kernels, code, is_clamped), error }
+    }
+
+    /// Encodes rows, each with its scale; the largest squared error.
+    fn encode_rows<'a>(
+        &self,
+        rows: impl Iterator<Item = (&'a [f32], f32)>,
+        codes: CodesMut<'_>,
+    ) -> f32 {
+        let CodesMut { depth, values, norms } = codes;
+        let mut max_error = 0.0_f32;
+        for (((row, scale), code), norm) in rows.zip(values.chunks_mut(depth)).zip(norms) {
+            let encoded = self.encode(row, scale, code);
+            *norm = encoded.norm;
+            max_error = max_error.max(encoded.error_in_range());
         }
-        for ((value, centre), code) in row.iter().zip(centre).zip(rest) {
-            round(*value, *centre, code, &mut errors[0]);
-        }
-        Encoded { norm: Norm::of(code, is_clamped), error: errors.iter().sum() }
+        max_error
     }
 
     /// The mean squared error of the rows of the sample, in squared steps.
@@ -324,11 +371,4 @@ impl Encoder {
 fn sample(space: &Space) -> impl Iterator<Item = u32> + use<> {
     let rows = space.len();
     (0..rows as u32).step_by(rows.div_ceil(SAMPLE_ROWS))
-}
-
-/// The integer nearest to a small value: the addition leaves it in the lowest bits, and takes a
-/// fraction of the time of a rounding function where the processor's own cannot be assumed.
-fn nearest_integer(value: f32) -> i8 {
-    const SHIFT: f32 = 1.5 * (1_u32 << 23) as f32;
-    (value + SHIFT).to_bits() as i8
 }

@@ -1,9 +1,7 @@
 //! The nearest of some rows among others, by tiles of products of bytes.
 
 use crate::candidate::Candidate;
-use crate::kernels::{
-    CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, FAR_BIAS, FAR_PRODUCT, Lanes, SHORT_LIST,
-};
+use crate::kernels::{CODE_ROWS, COLUMN_LANES, FAR_BIAS, FAR_PRODUCT, Lanes, SHORT_LIST};
 use crate::scan;
 use crate::sketch::Sketch;
 use crate::space::Space;
@@ -45,26 +43,18 @@ impl Columns {
         let (columns, depth) = (nodes.len().next_multiple_of(COLUMN_LANES), sketch.depth());
         self.nodes.clear();
         self.nodes.extend_from_slice(nodes);
+        self.packed.resize(columns * depth, 0);
+        let groups = self.packed.chunks_mut(COLUMN_LANES * depth);
+        let mut ahead = nodes.chunks(COLUMN_LANES).skip(1);
+        for (group, nodes) in groups.zip(nodes.chunks(COLUMN_LANES)) {
+            ahead.next().into_iter().flatten().for_each(|node| sketch.prefetch(*node));
+            // Columns that only fill up repeat the last one.
+            let node = |lane: usize| nodes[lane.min(nodes.len() - 1)];
+            sketch.kernels().pack(&std::array::from_fn(|lane| sketch.row(node(lane))), group);
+        }
         self.bias.clear();
         self.bias.extend(nodes.iter().map(|node| sketch.head(*node).square));
         self.bias.resize(columns, FAR_BIAS);
-        self.packed.resize(columns * depth, 0);
-        // All four bytes of a word at once: from the least value up becomes from 0 up.
-        let ones = u32::from_le_bytes([1; DEPTH_BYTES]);
-        let (sign, excess) = (0x80 * ones, (0x80 - sketch.offset() as u32) * ones);
-        let groups = self.packed.chunks_mut(COLUMN_LANES * depth);
-        for (group, nodes) in groups.zip(nodes.chunks(COLUMN_LANES)) {
-            let (steps, _) = group.as_chunks_mut::<{ COLUMN_LANES * DEPTH_BYTES }>();
-            for (lane, node) in nodes.iter().enumerate() {
-                let (words, _) = sketch.row(*node).as_chunks::<DEPTH_BYTES>();
-                for (step, word) in steps.iter_mut().zip(words) {
-                    let word = u32::from_le_bytes(word.map(i8::cast_unsigned));
-                    let unsigned = (word ^ sign) - excess;
-                    step[lane * DEPTH_BYTES..][..DEPTH_BYTES]
-                        .copy_from_slice(&unsigned.to_le_bytes());
-                }
-            }
-        }
     }
 
     /// Finds the `keep` nearest columns of each of `rows`, at most [`SHORT_LIST`]; when the rows
@@ -90,7 +80,9 @@ impl Columns {
         } else {
             work.products.resize(CODE_ROWS * stride, 0);
             work.lanes.resize(CODE_ROWS * stride, 0);
+            let mut ahead = rows.chunks(CODE_ROWS).skip(1);
             for rows in rows.chunks(CODE_ROWS) {
+                ahead.next().into_iter().flatten().for_each(|node| sketch.prefetch(*node));
                 multiply(sketch, rows, &self.packed, &mut work.products);
                 sketch.kernels().transpose(&work.products, &mut work.lanes);
                 selection.select(rows, (&work.lanes, CODE_ROWS), &mut work.nearest);

@@ -7,7 +7,8 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::{Kernels, products};
+use crate::codes::Codes;
+use crate::kernels::{CODE_ROWS, COLUMN_LANES, Kernels, products};
 use crate::panel::centre;
 use crate::random::hash;
 use crate::space::Space;
@@ -38,16 +39,11 @@ const ITERATIONS: usize = 2;
 /// Directions that are multiplied by one task.
 const CHUNK_DIRECTIONS: usize = 32;
 
-/// Rows that are projected by one task.
-const CHUNK_ROWS: usize = 256;
-
 /// What the random choices are for.
 const PURPOSE: u64 = 0x736B_6574_6368;
 
-/// Orthonormal directions in a space, and the point that rows are seen from.
+/// Orthonormal directions in a space, one after the other.
 pub(crate) struct Directions {
-    centre: Vec<f32>,
-    /// One direction after the other.
     rows: Vec<f32>,
 }
 
@@ -69,23 +65,105 @@ impl Directions {
         let mut projected = vec![0.0; others.len() / dim * DIRECTIONS];
         products(&others, &rows, dim, &mut projected);
         let share = near_share(space.kernels(), (&others, dim), &projected);
-        (share >= MIN_SHARE).then_some(Self { centre, rows })
+        (share >= MIN_SHARE).then_some(Self { rows })
     }
 
-    /// The space of the projected rows.
-    pub(crate) fn project(&self, space: &Space) -> Option<Space> {
-        let (dim, nodes) = (space.dim(), (0..space.len() as u32).collect::<Vec<_>>());
-        let mut values = vec![0.0; space.len() * DIRECTIONS];
-        let chunks = nodes.par_chunks(CHUNK_ROWS);
-        let chunks = chunks.zip(values.par_chunks_mut(CHUNK_ROWS * DIRECTIONS));
-        chunks.for_each_init(Vec::new, |rows, (nodes, out)| {
+    /// The codes of the projected rows of `space`, by way of the codes that it has: both factors
+    /// of a product are bytes. That turns the directions by so little that distances stay as good.
+    pub(crate) fn project(&self, space: &Space) -> Option<Codes> {
+        let projection = Projection::new(self, space)?;
+        let step = space.len().div_ceil(SAMPLE_ROWS);
+        let sample: Vec<u32> = (0..space.len() as u32).step_by(step).collect();
+        let mut values = Vec::new();
+        projection.push_rows(sample.into_iter(), &mut values);
+        let sample = Vectors::from_flat(DIRECTIONS, &values).ok()?;
+        let sample = Space::new(Metric::L2, sample).ok()?;
+        let mut codes = Codes::of_made(&sample, space.len(), |nodes, rows| {
             rows.clear();
-            for node in nodes {
-                push_row(space, *node, &self.centre, rows);
+            projection.push_rows(nodes, rows);
+        })?;
+        let share = DIRECTIONS as f32 / space.dim() as f32;
+        codes.add_error(projection.codes.error() * share, 1.0 / projection.step);
+        Some(codes)
+    }
+}
+
+/// Directions as columns of products with codes.
+struct Projection<'a> {
+    directions: &'a Directions,
+    space: &'a Space,
+    codes: &'a Codes,
+    packed: Vec<u8>,
+    /// What a difference of one between two values of a direction stands for.
+    step: f32,
+    /// As many ones as a code has bytes.
+    ones: Vec<i8>,
+}
+
+impl<'a> Projection<'a> {
+    fn new(directions: &'a Directions, space: &'a Space) -> Option<Self> {
+        let (codes, kernels) = (space.codes()?, space.kernels());
+        let (depth, dim) = (codes.depth(), space.dim());
+        let range = directions.rows.iter().fold(0.0_f32, |range, value| range.max(value.abs()));
+        let step = range / (kernels.tile_offset() - 1) as f32;
+        let mut rounded = vec![0; DIRECTIONS * depth];
+        for (row, rounded) in directions.rows.chunks(dim).zip(rounded.chunks_mut(depth)) {
+            for (value, rounded) in row.iter().zip(rounded) {
+                *rounded = (value / step).round() as i8;
             }
-            products(rows, &self.rows, dim, out);
-        });
-        Space::new(Metric::L2, Vectors::from_flat(DIRECTIONS, &values).ok()?).ok()
+        }
+        let mut packed = vec![0; DIRECTIONS * depth];
+        let groups = packed.chunks_mut(COLUMN_LANES * depth);
+        for (group, rows) in groups.zip(rounded.chunks(COLUMN_LANES * depth)) {
+            kernels.pack(&std::array::from_fn(|lane| &rows[lane * depth..][..depth]), group);
+        }
+        Some(Self { directions, space, codes, packed, step, ones: vec![1; depth] })
+    }
+
+    /// Appends the projected rows of nodes, in steps of the codes and of the directions.
+    fn push_rows(&self, mut nodes: impl Iterator<Item = u32>, rows: &mut Vec<f32>) {
+        let (mut bytes, mut products) = (Vec::new(), vec![0; CODE_ROWS * DIRECTIONS]);
+        let mut group = Vec::with_capacity(CODE_ROWS);
+        loop {
+            group.clear();
+            group.extend(nodes.by_ref().take(CODE_ROWS));
+            if group.is_empty() {
+                break;
+            }
+            self.multiply(&group, &mut bytes, &mut products);
+            for (node, products) in group.iter().zip(products.chunks(DIRECTIONS)) {
+                if self.codes.norm(*node).is_clamped() {
+                    self.push_values(*node, rows);
+                } else {
+                    let spare = 8 - self.space.kernels().tile_bits();
+                    rows.extend(products.iter().map(|product| (product << spare) as f32));
+                }
+            }
+        }
+    }
+
+    /// The products of the codes of up to eight nodes with all directions.
+    fn multiply(&self, nodes: &[u32], bytes: &mut Vec<i8>, products: &mut [i32]) {
+        let (kernels, depth) = (self.space.kernels(), self.codes.depth());
+        let spare = 8 - kernels.tile_bits();
+        bytes.clear();
+        for node in nodes {
+            bytes.extend(self.codes.code(*node).iter().map(|code| code >> spare));
+        }
+        // Rows that only fill up repeat the last one.
+        let row = |row: usize| &bytes[row.min(nodes.len() - 1) * depth..][..depth];
+        let rows: [&[i8]; CODE_ROWS] = std::array::from_fn(row);
+        let starts = rows.map(|row| -kernels.tile_offset() * kernels.dot_bytes(row, &self.ones));
+        kernels.multiply_bytes(&rows, &starts, &self.packed, products);
+    }
+
+    /// Appends the projection of a row that its code does not stand for.
+    fn push_values(&self, node: u32, rows: &mut Vec<f32>) {
+        let mut row = Vec::with_capacity(self.space.dim());
+        self.codes.push_steps(self.space, node, &mut row);
+        let kernels = self.space.kernels();
+        let directions = self.directions.rows.chunks(self.space.dim());
+        rows.extend(directions.map(|direction| kernels.dot(direction, &row) / self.step));
     }
 }
 
@@ -197,6 +275,7 @@ mod tests {
     use loomdb_testkit::generate;
 
     use super::{DIRECTIONS, Directions, MIN_ROWS, orthonormalize};
+    use crate::codes::{Codes, square};
     use crate::kernels::{Kernels, products};
     use crate::space::Space;
     use crate::{Metric, Vectors};
@@ -215,15 +294,27 @@ mod tests {
         let mut values = vec![0.0; MIN_ROWS * DIM];
         products(&factors, &basis, FEW, &mut values);
         for metric in [Metric::L2, Metric::Cosine] {
-            let space = space(metric, &values);
+            let mut space = space(metric, &values);
+            space.encode();
+            let codes = space.codes().unwrap();
             let projected = Directions::of(&space).unwrap().project(&space).unwrap();
-            let unit = if metric == Metric::Cosine { 2.0 } else { 1.0 };
+            // Steps of the two differ by a factor.
+            let mut ratios = Vec::new();
             for (left, right) in (0..200).zip(1_000..) {
-                let whole = space.between(left, right) * unit;
-                let part = projected.between(left, right);
-                assert!((part - whole).abs() < whole * 1.0e-3, "{metric}: {part} {whole}");
+                let whole = codes.in_steps(metric, space.between(left, right));
+                ratios.push(between(&projected, left, right) / whole);
             }
+            let mean = ratios.iter().sum::<f32>() / ratios.len() as f32;
+            let worst = ratios.iter().map(|ratio| (ratio / mean - 1.0).abs()).fold(0.0, f32::max);
+            assert!(worst < 0.02, "{metric}: {worst}");
         }
+    }
+
+    /// The squared distance of two codes.
+    fn between(codes: &Codes, left: u32, right: u32) -> f32 {
+        let mut product = [0];
+        codes.products(codes.code(left), &[right], &mut product);
+        square(codes.norm(left), codes.norm(right), product[0])
     }
 
     #[test]

@@ -16,7 +16,7 @@ const GROUP: usize = 32;
 /// Memory that the selections of one thread share.
 #[derive(Debug, Default)]
 pub(crate) struct Pruner {
-    /// The candidates that are not ruled out yet, nearest first.
+    /// The candidates that are not ruled out yet, nearest last, and the nodes that they are.
     left: Vec<Candidate>,
     nodes: Vec<u32>,
     distances: Vec<f32>,
@@ -36,14 +36,17 @@ impl Pruner {
     ) {
         for group in candidates.chunks(GROUP) {
             self.left.clear();
-            self.left.extend_from_slice(group);
+            self.left.extend(group.iter().rev());
+            self.nodes.clear();
+            self.nodes.extend(self.left.iter().map(|candidate| candidate.node()));
             for neighbor in kept.iter() {
                 self.rule_out(ruler, neighbor.node());
             }
-            while kept.len() < limit && !self.left.is_empty() {
-                let nearest = self.left.remove(0);
+            while kept.len() < limit
+                && let Some((nearest, node)) = self.left.pop().zip(self.nodes.pop())
+            {
                 kept.push(nearest);
-                self.rule_out(ruler, nearest.node());
+                self.rule_out(ruler, node);
             }
             if kept.len() >= limit {
                 break;
@@ -56,15 +59,19 @@ impl Pruner {
         if self.left.is_empty() {
             return;
         }
-        self.nodes.clear();
-        self.nodes.extend(self.left.iter().map(|candidate| candidate.node()));
         self.distances.resize(self.nodes.len(), 0.0);
         ruler.distances(neighbor, &self.nodes, &mut self.distances);
         self.computed += self.nodes.len() as u64;
-        let mut distances = self.distances.iter();
-        self.left.retain(|candidate| {
-            distances.next().is_some_and(|distance| *distance >= candidate.distance())
-        });
+        // Whether one is ruled out cannot be predicted, so nothing branches on it.
+        let mut left = 0;
+        for (place, distance) in self.distances.iter().enumerate() {
+            let candidate = self.left[place];
+            self.left[left] = candidate;
+            self.nodes[left] = candidate.node();
+            left += usize::from(*distance >= candidate.distance());
+        }
+        self.left.truncate(left);
+        self.nodes.truncate(left);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::aligned::Aligned;
 use crate::blocks::Blocks;
 use crate::codes::{Codes, Sharpness};
 use crate::directions::Directions;
-use crate::kernels::{Kernels, MAX_DEPTH, spare_bits};
+use crate::kernels::{Kernels, MAX_DEPTH, prefetch, prefetch_line, spare_bits};
 use crate::space::Space;
 
 /// Rows that are copied by one task.
@@ -38,7 +38,6 @@ impl Sketch {
     pub(crate) fn of(space: &Space) -> Option<Self> {
         let codes = space.codes().filter(|_| space.kernels().multiplies_bytes())?;
         let projected = Directions::of(space).and_then(|directions| directions.project(space));
-        let projected = projected.and_then(|space| Codes::of(&space));
         let codes = projected.as_ref().unwrap_or(codes);
         (codes.depth() <= MAX_DEPTH).then(|| Self::of_codes(codes, space.kernels()))
     }
@@ -49,6 +48,7 @@ impl Sketch {
     /// small beside a distance in steps is the same question.
     pub(crate) fn of_codes(codes: &Codes, kernels: Kernels) -> Self {
         let (rows, depth, spare) = (codes.len(), codes.depth(), 8 - kernels.tile_bits());
+        let ones = vec![1; depth];
         let (mut values, mut heads) = (Aligned::zeroed(rows * depth), Aligned::zeroed(rows));
         let chunks = values.par_chunks_mut(CHUNK_ROWS * depth);
         let chunks = chunks.zip(heads.par_chunks_mut(CHUNK_ROWS)).enumerate();
@@ -58,10 +58,9 @@ impl Sketch {
                 row.iter_mut()
                     .zip(codes.code(node))
                     .for_each(|(value, code)| *value = code >> spare);
-                let sum: i32 = row.iter().map(|value| i32::from(*value)).sum();
                 *head = Head {
                     square: kernels.dot_bytes(row, row),
-                    start: -offset(kernels) * sum,
+                    start: -kernels.tile_offset() * kernels.dot_bytes(row, &ones),
                     is_clamped: codes.norm(node).is_clamped(),
                 };
             }
@@ -84,11 +83,6 @@ impl Sketch {
         spare_bits(self.depth(), self.kernels.tile_bits())
     }
 
-    /// What is added to the values of columns so that none is negative.
-    pub(crate) fn offset(&self) -> i32 {
-        offset(self.kernels)
-    }
-
     #[inline]
     pub(crate) fn row(&self, node: u32) -> &[i8] {
         self.values.row(node as usize)
@@ -97,6 +91,13 @@ impl Sketch {
     #[inline]
     pub(crate) fn head(&self, node: u32) -> Head {
         self.heads.row(node as usize)[0]
+    }
+
+    /// Asks for a row to be brought into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, node: u32) {
+        prefetch(self.row(node));
+        prefetch_line(self.heads.row(node as usize));
     }
 
     /// Whether rounding changes squared distances like this one (in squared steps) by little.
@@ -109,8 +110,4 @@ impl Sketch {
         self.values.permute(order);
         self.heads.permute(order);
     }
-}
-
-fn offset(kernels: Kernels) -> i32 {
-    1 << (kernels.tile_bits() - 1)
 }

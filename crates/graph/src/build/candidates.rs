@@ -4,6 +4,8 @@
 //! without distances: those are measured again, unrounded, when the lists are joined.
 
 use super::Computed;
+use crate::aligned::Aligned;
+use crate::kernels::prefetch_line;
 use crate::visited::Visited;
 
 /// No candidate.
@@ -13,7 +15,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Candidates {
     per_list: usize,
-    nodes: Vec<u32>,
+    nodes: Aligned<u32>,
     lists: Lists,
     /// Distances that were computed to find them.
     pub computed: Computed,
@@ -33,7 +35,7 @@ impl Candidates {
     pub(super) fn new(lists: usize, per_list: usize, owners: Lists) -> Self {
         Self {
             per_list,
-            nodes: vec![NONE; lists * per_list],
+            nodes: Aligned::filled(lists * per_list, NONE),
             lists: owners,
             computed: Computed::default(),
         }
@@ -55,6 +57,17 @@ impl Candidates {
                 for list in lists {
                     add(*list as usize);
                 }
+            }
+        }
+    }
+
+    /// Asks for the lists of the member at `place`, if there is one, to be brought into the cache.
+    pub(super) fn prefetch(&self, place: usize) {
+        if let Lists::Many { ends, lists } = &self.lists
+            && place < ends.len()
+        {
+            for list in &lists[ends[place - 1] as usize..ends[place] as usize] {
+                prefetch_line(&self.nodes[*list as usize * self.per_list..]);
             }
         }
     }

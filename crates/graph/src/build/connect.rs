@@ -139,6 +139,23 @@ pub(super) fn connect(graph: &Graph, stats: &mut BuildStats, observer: &dyn Obse
     walk.growth
 }
 
+/// Adds a link on level 0, in place of the last one outside of the tree when the list is full;
+/// whether there was one.
+pub(super) fn add_link(graph: &Graph, growth: &Growth, from: u32, to: u32) -> bool {
+    let list = from as usize;
+    if graph.links.push(list, to) {
+        return true;
+    }
+    let mut links: Vec<u32> = graph.links.neighbors(list).collect();
+    let Some(dropped) = links.iter().rposition(|link| !growth.is_child(*link, from)) else {
+        return false;
+    };
+    links.remove(dropped);
+    links.push(to);
+    graph.links.set(list, links.into_iter());
+    true
+}
+
 struct Walk<'a> {
     graph: &'a Graph,
     reached: Vec<bool>,
@@ -183,14 +200,7 @@ impl Walk<'_> {
 
     /// Adds a link, in place of the last one outside of the tree when the list is full.
     fn link(&self, from: u32, to: u32) {
-        let list = from as usize;
-        if self.graph.links.push(list, to) {
-            return;
-        }
-        let mut links: Vec<u32> = self.graph.links.neighbors(list).collect();
-        let dropped = links.iter().rposition(|link| !self.growth.is_child(*link, from));
-        links.remove(dropped.expect("a node with a slot has a link outside of the tree"));
-        links.push(to);
-        self.graph.links.set(list, links.into_iter());
+        let is_linked = add_link(self.graph, &self.growth, from, to);
+        assert!(is_linked, "a node with a slot has a link outside of the tree");
     }
 }

@@ -24,8 +24,15 @@ use crate::visited::Visited;
 /// survives the prune; they join clusters that share no near pair.
 pub(super) const RANDOM_CANDIDATES: usize = 16;
 
-/// The most candidates that are looked at, nearest first.
-const MAX_CANDIDATES: usize = 96;
+/// Random members that those of one task share, on levels whose rows do not fit the caches.
+const RANDOM_POOL: usize = 256;
+
+/// Up to so many members every row is near enough.
+const CACHED_ROWS: usize = 20_000;
+
+/// The most candidates that are looked at, nearest first; random ones behind them are looked at as
+/// well.
+const MAX_CANDIDATES: usize = 64;
 
 /// Rows that are fetched into the cache while as many are computed.
 const FETCH_ROWS: usize = 8;
@@ -35,6 +42,7 @@ const CHUNK: usize = 256;
 
 /// What the random choices are for.
 const PURPOSE: u64 = 0x6C69_6E6B;
+const POOL_PURPOSE: u64 = 0x706F_6F6C;
 
 /// The nodes of a level, ascending; their places are counted from 0.
 #[derive(Clone, Debug)]
@@ -90,6 +98,8 @@ pub(super) struct Work {
     /// The nodes that are candidates, and the one whose candidates they are.
     met: Visited,
     distances: Vec<f32>,
+    /// Random members.
+    pool: Vec<u32>,
     pub candidates: Vec<Candidate>,
     pub kept: Vec<Candidate>,
     pruner: Pruner,
@@ -151,13 +161,16 @@ impl<'a> Linker<'a> {
             let places = first..(first + CHUNK).min(members.len());
             let mut chosen =
                 Chosen { degrees: Vec::with_capacity(CHUNK), links: Vec::new(), computed: 0 };
+            self.draw_pool(level, members, first, &mut work.pool);
             for place in places.clone() {
+                candidates.prefetch(place + 1);
                 let node = members.node(place);
                 work.meet(self.graph.space.len(), node);
                 candidates.of(place, &mut work.met, &mut work.nodes);
+                let near = work.nodes.len();
                 self.add_random(level, members, place, work);
                 let ruler = work.measure(&self.graph.space, node);
-                work.candidates.truncate(MAX_CANDIDATES);
+                work.drop_far(near);
                 work.select(ruler, max_degree);
                 chosen.degrees.push(work.kept.len() as u16);
                 chosen.links.extend_from_slice(&work.kept);
@@ -173,11 +186,25 @@ impl<'a> Linker<'a> {
         chunks.map_init(Work::default, choose).collect()
     }
 
+    /// Draws the random members that those from `first` on choose from; none when they choose from
+    /// all.
+    fn draw_pool(&self, level: u8, members: &Members, first: usize, pool: &mut Vec<u32>) {
+        let seed = hash(self.params.seed ^ POOL_PURPOSE, u64::from(level));
+        let mut random = Random::new(seed, first as u64);
+        pool.clear();
+        let count = if members.len() > CACHED_ROWS { RANDOM_POOL } else { 0 };
+        pool.extend((0..count).map(|_| members.node(random.below(members.len()))));
+    }
+
     fn add_random(&self, level: u8, members: &Members, place: usize, work: &mut Work) {
         let seed = hash(self.params.seed ^ PURPOSE, u64::from(level));
         let mut random = Random::new(seed, place as u64);
         for _ in 0..RANDOM_CANDIDATES.min(members.len()) {
-            let node = members.node(random.below(members.len()));
+            let node = if work.pool.is_empty() {
+                members.node(random.below(members.len()))
+            } else {
+                work.pool[random.below(work.pool.len())]
+            };
             if work.met.insert(node) {
                 work.nodes.push(node);
             }
@@ -251,6 +278,16 @@ impl Work {
         let pairs = self.nodes.iter().zip(&self.distances);
         self.candidates.extend(pairs.map(|(node, distance)| Candidate::new(*distance, *node)));
         self.candidates.sort_unstable();
+    }
+
+    /// Drops far candidates that are not random; the first `near` of the nodes are not.
+    fn drop_far(&mut self, near: usize) {
+        let random = &self.nodes[near..];
+        let mut rank = 0;
+        self.candidates.retain(|candidate| {
+            rank += 1;
+            rank <= MAX_CANDIDATES || random.contains(&candidate.node())
+        });
     }
 
     /// Keeps the neighbors that the rule selects.

@@ -78,10 +78,11 @@ impl Codes {
         validate((metric, dim), nodes, parts)?;
         let depth = CodeParts::code_bytes(dim);
         check((**values).as_ref().len() == nodes * depth, "the codes of all nodes")?;
-        let encoder = Encoder { centre: parts.centre.as_slice().into(), step: parts.step };
+        let kernels = Kernels::detect();
+        let encoder = Encoder { kernels, centre: parts.centre.as_slice().into(), step: parts.step };
         let norms = parts.norms.iter().map(|norm| Norm(*norm)).collect();
         Ok(Self {
-            kernels: Kernels::detect(),
+            kernels,
             encoder,
             depth,
             values: Blocks::stored(Stored::of(depth, values.clone()), nodes),

@@ -14,7 +14,10 @@ use std::arch::x86_64::{
 };
 
 use super::lanes::{Lanes, NearestLanes};
-use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, avx2_tiles, many, scalar};
+use super::{
+    CODE_ROWS, COLUMN_LANES, Passed, Rounded, Rounding, SHORT_LIST, Scan, Survivors, avx2_tiles,
+    many, round, scalar,
+};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -92,6 +95,10 @@ impl Avx2 {
         with_proof!(dot_bytes_many(query, rows, nodes, out));
     }
 
+    pub(super) fn round(self, rounding: Rounding<'_>) -> Rounded {
+        with_proof!(round(rounding))
+    }
+
     #[inline]
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         with_proof!(scan(row, survivors));
@@ -110,6 +117,10 @@ impl Avx2 {
         out: &mut [i32],
     ) {
         with_proof!(avx2_tiles::multiply_bytes(rows, starts, columns, out));
+    }
+
+    pub(super) fn pack(self, rows: &[&[i8]; COLUMN_LANES], offset: i32, columns: &mut [u8]) {
+        with_proof!(avx2_tiles::pack(rows, offset, columns));
     }
 
     pub(super) fn mirror(self, matrix: &mut [i32], stride: usize) {
@@ -274,6 +285,11 @@ fn reduce_integers(sums: [__m256i; SUMS]) -> [i32; SUMS] {
 fn load_bytes(bytes: &[i8; BYTES]) -> __m256i {
     // SAFETY: the array has as many bytes as the register; the load needs no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn round(rounding: Rounding<'_>) -> Rounded {
+    round::round(rounding)
 }
 
 #[target_feature(enable = "avx2,fma")]

@@ -4,16 +4,17 @@
 //! two pairs, so that only every second sum is widened.
 
 use std::arch::x86_64::{
-    __m256i, _mm_cvtsi32_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_castps_si256,
-    _mm256_castsi256_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_max_epu32, _mm256_min_epu32, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_ps,
-    _mm256_slli_epi32, _mm256_srl_epi32, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_ps,
+    __m256i, _mm_cvtsi32_si128, _mm256_add_epi8, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_max_epu32, _mm256_min_epu32, _mm256_or_si256,
+    _mm256_permute2f128_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi32,
+    _mm256_srl_epi32, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_ps,
     _mm256_unpacklo_ps,
 };
 
-use super::lanes::{COLUMN_BITS, FAR, Key, Lanes, NearestLanes};
-use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST};
+use super::lanes::{COLUMN_BITS, FAR, Key, Lanes, NORMAL, NearestLanes};
+use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST, scalar};
 
 const LANES: usize = 8;
 
@@ -115,6 +116,34 @@ fn load_step(step: &[u8; STEP_BYTES]) -> [__m256i; PARTS] {
     unsafe { [_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())] }
 }
 
+/// Eight words of eight rows at a time, transposed in registers.
+#[target_feature(enable = "avx2,fma")]
+#[allow(unsafe_code)]
+pub(super) fn pack(rows: &[&[i8]; COLUMN_LANES], offset: i32, columns: &mut [u8]) {
+    let added = _mm256_set1_epi8(offset as i8);
+    let (blocks, _) = columns.as_chunks_mut::<{ LANES * STEP_BYTES }>();
+    let whole = blocks.len() * LANES;
+    for (index, steps) in blocks.iter_mut().enumerate() {
+        let from = index * LANES * DEPTH_BYTES;
+        for part in 0..PARTS {
+            let mut block = [_mm256_setzero_si256(); LANES];
+            for lane in 0..LANES {
+                let bytes = &rows[part * LANES + lane][from..][..LANES * DEPTH_BYTES];
+                // SAFETY: the slice is as long as the register; the load needs no alignment.
+                let loaded = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+                block[lane] = _mm256_add_epi8(loaded, added);
+            }
+            for (step, line) in transposed(block).into_iter().enumerate() {
+                let to = step * STEP_BYTES + part * LANES * DEPTH_BYTES;
+                let words = &mut steps[to..][..LANES * DEPTH_BYTES];
+                // SAFETY: the slice is as long as the register; the store needs no alignment.
+                unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), line) }
+            }
+        }
+    }
+    scalar::pack_from(rows, whole, offset, columns);
+}
+
 /// Block by block, transposed in registers.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn mirror(matrix: &mut [i32], stride: usize) {
@@ -200,10 +229,11 @@ fn transposed(block: [__m256i; LANES]) -> [__m256i; LANES] {
 #[target_feature(enable = "avx2,fma")]
 #[allow(clippy::needless_range_loop)]
 pub(super) fn nearest_columns(lanes: &Lanes<'_>) -> NearestLanes {
-    let squares = load(&lanes.squares);
+    let normal = _mm256_set1_epi32((NORMAL << lanes.shift).cast_signed());
+    let squares = _mm256_add_epi32(load(&lanes.squares), normal);
     let shift = _mm_cvtsi32_si128(lanes.shift.cast_signed());
     let far = _mm256_set1_epi32(FAR.cast_signed());
-    let mut nearest = [_mm256_set1_epi32(-1); SHORT_LIST];
+    let mut nearest = [_mm256_set1_epi32(Key::LAST.0.cast_signed()); SHORT_LIST];
     let entries = lanes.entries.chunks(lanes.stride);
     for (column, (bias, entries)) in (0..).zip(lanes.bias.iter().zip(entries)) {
         let product = load(&entries[..LANES]);

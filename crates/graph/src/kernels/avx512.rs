@@ -15,7 +15,10 @@ use std::arch::x86_64::{
 use super::avx2::Avx2;
 use super::lanes::{Lanes, NearestLanes};
 use super::vnni::Vnni;
-use super::{CODE_ROWS, Passed, SHORT_LIST, Scan, Survivors, many, scalar};
+use super::{
+    CODE_ROWS, COLUMN_LANES, Passed, Rounded, Rounding, SHORT_LIST, Scan, Survivors, avx512_tiles,
+    many, round, scalar,
+};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -103,6 +106,10 @@ impl Avx512 {
         }
     }
 
+    pub(super) fn round(self, rounding: Rounding<'_>) -> Rounded {
+        with_proof!(round(rounding))
+    }
+
     #[inline]
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         with_proof!(scan(row, survivors));
@@ -130,6 +137,10 @@ impl Avx512 {
         }
     }
 
+    pub(super) fn pack(self, rows: &[&[i8]; COLUMN_LANES], offset: i32, columns: &mut [u8]) {
+        self.avx2.pack(rows, offset, columns);
+    }
+
     pub(super) fn mirror(self, matrix: &mut [i32], stride: usize) {
         self.avx2.mirror(matrix, stride);
     }
@@ -139,7 +150,7 @@ impl Avx512 {
     }
 
     pub(super) fn nearest_columns(self, lanes: &Lanes<'_>) -> NearestLanes {
-        self.avx2.nearest_columns(lanes)
+        with_proof!(avx512_tiles::nearest_columns(lanes))
     }
 }
 
@@ -212,6 +223,11 @@ fn load_rest(values: &[f32]) -> __m512 {
     let mask: __mmask16 = (1 << values.len()) - 1;
     // SAFETY: lanes outside of the mask are not read.
     unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr()) }
+}
+
+#[target_feature(enable = "avx512f")]
+fn round(rounding: Rounding<'_>) -> Rounded {
+    round::round(rounding)
 }
 
 #[target_feature(enable = "avx512f")]

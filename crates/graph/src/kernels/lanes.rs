@@ -9,8 +9,16 @@ pub(super) const COLUMN_BITS: u32 = 9;
 /// The most columns of a tile.
 pub(crate) const MAX_COLUMNS: usize = 1 << COLUMN_BITS;
 
-/// A distance that does not fit a key; whatever is so far is no neighbor.
-pub(super) const FAR: u32 = u32::MAX >> COLUMN_BITS;
+/// Bits of a key that hold the distance: with the column, as many as a float has without its sign,
+/// so that keys have the same order as floats.
+const SQUARE_BITS: u32 = u32::BITS - 1 - COLUMN_BITS;
+
+/// What is added to the distance of a key, so that no key is a float that a processor may take for
+/// zero.
+pub(super) const NORMAL: u32 = f32::MIN_POSITIVE.to_bits() >> COLUMN_BITS;
+
+/// A distance that does not fit a key, [`NORMAL`] included; whatever is so far is no neighbor.
+pub(super) const FAR: u32 = f32::MAX.to_bits() >> COLUMN_BITS;
 
 /// What an entry of a tile is to be so that it is far, whatever it is added to.
 pub(crate) const FAR_PRODUCT: i32 = -(1 << 30);
@@ -44,11 +52,13 @@ pub(crate) type NearestLanes = [[Key; CODE_ROWS]; SHORT_LIST];
 pub(crate) struct Key(pub(super) u32);
 
 impl Key {
-    pub(super) const LAST: Self = Self(u32::MAX);
+    /// Behind all others, also as a float.
+    pub(super) const LAST: Self = Self(f32::INFINITY.to_bits());
 
     #[inline]
     pub(super) fn new(square: u32, shift: u32, column: usize) -> Self {
-        Self((square >> shift).min(FAR) << COLUMN_BITS | column as u32)
+        let square = ((square + (NORMAL << shift)) >> shift).min(FAR);
+        Self(square << COLUMN_BITS | column as u32)
     }
 
     pub(crate) fn column(self) -> u32 {
@@ -58,7 +68,7 @@ impl Key {
     /// The squared distance, or nothing when there is no such neighbor.
     pub(crate) fn square(self, shift: u32) -> Option<f32> {
         let square = self.0 >> COLUMN_BITS;
-        (square < FAR).then_some((square << shift) as f32)
+        (square < FAR).then(|| ((square - NORMAL) << shift) as f32)
     }
 }
 
@@ -66,5 +76,5 @@ impl Key {
 /// values have `bits`.
 pub(crate) fn spare_bits(depth: usize, bits: u32) -> u32 {
     let of_square = 2 * bits + depth.next_power_of_two().ilog2();
-    of_square.saturating_sub(u32::BITS - COLUMN_BITS)
+    of_square.saturating_sub(SQUARE_BITS)
 }

@@ -5,7 +5,9 @@
 //! with `unsafe`: wide loads, prefetch and the call of the matrix product.
 
 mod lanes;
+mod round;
 mod scalar;
+mod system;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -14,6 +16,8 @@ mod avx2;
 mod avx2_tiles;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_tiles;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +26,11 @@ mod vnni;
 pub(crate) use lanes::{
     FAR_BIAS, FAR_PRODUCT, Lanes, MAX_COLUMNS, MAX_DEPTH, NearestLanes, spare_bits,
 };
+pub(crate) use round::{MAX_CODE, Rounded, Rounding};
+pub(crate) use system::advise_huge;
 pub(crate) use tile::{Passed, Scan, Survivors, products};
+
+use std::sync::OnceLock;
 
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -43,6 +51,10 @@ pub(crate) const COLUMN_LANES: usize = 16;
 pub(crate) const DEPTH_BYTES: usize = 4;
 
 const LINE_BYTES: usize = 64;
+
+/// The environment variable that names the instruction set, for tests of one that is not the best
+/// of the processor.
+const VARIABLE: &str = "LOOMDB_INSTRUCTIONS";
 
 /// The inner loops for the instruction set of this processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +89,27 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
-    /// The best that this processor can run.
+    /// The best that this processor can run, or what [`VARIABLE`] asks for. Chosen once, so that
+    /// all of a process agrees.
     pub(crate) fn detect() -> Self {
-        Self::available().pop().expect("scalar loops run everywhere")
+        static CHOSEN: OnceLock<Kernels> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let asked = std::env::var(VARIABLE).ok();
+            Self::choose(asked.as_deref()).unwrap_or_else(|message| panic!("{message}"))
+        })
+    }
+
+    /// The instruction set of this name, the best one without a name.
+    fn choose(asked: Option<&str>) -> Result<Self, String> {
+        let mut available = Self::available();
+        if let Some(asked) = asked {
+            available.retain(|kernels| kernels.name() == asked);
+        }
+        available.pop().ok_or_else(|| {
+            let names: Vec<_> = Self::available().into_iter().map(Self::name).collect();
+            let asked = asked.unwrap_or_default();
+            format!("{VARIABLE} is {asked:?}; this processor can run {}", names.join(", "))
+        })
     }
 
     /// Everything that this processor can run, the best last.
@@ -166,6 +196,13 @@ impl Kernels {
         dispatch!(self, dot_bytes_many(query, rows, nodes, out));
     }
 
+    /// Rounds a row to one byte a value.
+    pub(crate) fn round(self, rounding: Rounding<'_>) -> Rounded {
+        debug_assert!(rounding.row.len() == rounding.code.len());
+        debug_assert!(rounding.row.len() == rounding.centre.len());
+        dispatch!(self, round(rounding))
+    }
+
     /// Finds the entries of a row of a tile that are below the threshold of the row or of their
     /// column.
     #[inline]
@@ -200,6 +237,11 @@ impl Kernels {
         }
     }
 
+    /// What is added to the values of columns of such a tile so that none is negative.
+    pub(crate) fn tile_offset(self) -> i32 {
+        1 << (self.tile_bits() - 1)
+    }
+
     /// The inner products of rows with columns, each from the start of its row on. The columns
     /// lie in groups of [`COLUMN_LANES`], [`DEPTH_BYTES`] of each column after the other; they
     /// come first in each of the equal rows of `out`. Values have [`Self::tile_bits`], with a sign
@@ -223,6 +265,19 @@ impl Kernels {
         assert!(out.len() >= CODE_ROWS * column_count, "one entry for each pair");
         assert!(out.len().is_multiple_of(CODE_ROWS), "equal rows");
         dispatch!(self, multiply_bytes(rows, starts, columns, out));
+    }
+
+    /// Lays rows beside each other as the columns of such a product, their values increased by
+    /// [`Self::tile_offset`].
+    ///
+    /// # Panics
+    /// When the lengths do not fit.
+    pub(crate) fn pack(self, rows: &[&[i8]; COLUMN_LANES], columns: &mut [u8]) {
+        let depth = rows[0].len();
+        assert!(depth.is_multiple_of(DEPTH_BYTES), "whole steps");
+        assert!(rows.iter().all(|row| row.len() == depth), "rows of equal length");
+        assert_eq!(columns.len(), COLUMN_LANES * depth, "room for all values");
+        dispatch!(self, pack(rows, self.tile_offset(), columns));
     }
 
     /// Completes a square matrix: what lies before the diagonal, in blocks of [`COLUMN_LANES`] rows

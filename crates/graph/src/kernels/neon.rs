@@ -9,7 +9,9 @@ use std::arch::aarch64::{
 };
 
 use super::lanes::{Lanes, NearestLanes};
-use super::{CODE_ROWS, SHORT_LIST, Scan, Survivors, many, scalar};
+use super::{
+    CODE_ROWS, COLUMN_LANES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many, scalar,
+};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -87,6 +89,11 @@ impl Neon {
     }
 
     /// The plain loop: the compiler makes it wide, as NEON has no masks to gain from.
+    /// NEON is part of the target, so that plain loops use it.
+    pub(super) fn round(self, rounding: Rounding<'_>) -> Rounded {
+        scalar::round(rounding)
+    }
+
     #[inline]
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         scalar::scan(row, survivors);
@@ -105,6 +112,10 @@ impl Neon {
         out: &mut [i32],
     ) {
         scalar::multiply_bytes(rows, starts, columns, out);
+    }
+
+    pub(super) fn pack(self, rows: &[&[i8]; COLUMN_LANES], offset: i32, columns: &mut [u8]) {
+        scalar::pack(rows, offset, columns);
     }
 
     pub(super) fn mirror(self, matrix: &mut [i32], stride: usize) {

@@ -1,7 +1,10 @@
 //! The plain loops: what every other instruction set must agree with.
 
 use super::lanes::{Key, Lanes, NearestLanes};
-use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, SHORT_LIST, Scan, Survivors, many};
+use super::{
+    CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many,
+    round,
+};
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
 
@@ -27,6 +30,10 @@ pub(super) fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
 
 pub(super) fn dot_bytes_many(q: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
     many(q, rows, nodes, out, dot_bytes);
+}
+
+pub(super) fn round(rounding: Rounding<'_>) -> Rounded {
+    round::round(rounding)
 }
 
 pub(super) fn scan(scan: &Scan<'_>, survivors: &mut Survivors) {
@@ -73,6 +80,27 @@ pub(super) fn multiply_bytes(
             let pairs = row.chunks(DEPTH_BYTES).zip(steps).flat_map(|(x, y)| x.iter().zip(y));
             let product: i32 = pairs.map(|(x, y)| i32::from(*x) * i32::from(*y)).sum();
             *out = start + product;
+        }
+    }
+}
+
+pub(super) fn pack(rows: &[&[i8]; COLUMN_LANES], offset: i32, columns: &mut [u8]) {
+    pack_from(rows, 0, offset, columns);
+}
+
+/// Packs the values of rows from a step on.
+pub(super) fn pack_from(
+    rows: &[&[i8]; COLUMN_LANES],
+    first: usize,
+    offset: i32,
+    columns: &mut [u8],
+) {
+    let (steps, _) = columns.as_chunks_mut::<{ COLUMN_LANES * DEPTH_BYTES }>();
+    for (lane, row) in rows.iter().enumerate() {
+        let (words, _) = row.as_chunks::<DEPTH_BYTES>();
+        for (step, word) in steps.iter_mut().zip(words).skip(first) {
+            let word = word.map(|value| (i32::from(value) + offset) as u8);
+            step[lane * DEPTH_BYTES..][..DEPTH_BYTES].copy_from_slice(&word);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::lanes::Key;
 use super::{
-    CODE_ROWS, FAR_BIAS, FAR_PRODUCT, Kernels, Lanes, MAX_COLUMNS, MAX_DEPTH, SHORT_LIST, Scan,
-    Survivors, products, scalar, spare_bits,
+    CODE_ROWS, COLUMN_LANES, FAR_BIAS, FAR_PRODUCT, Kernels, Lanes, MAX_COLUMNS, MAX_DEPTH,
+    Rounding, SHORT_LIST, Scan, Survivors, products, scalar, spare_bits,
 };
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -17,6 +17,16 @@ fn values(len: usize, seed: u64) -> Vec<f32> {
 fn assert_close(left: f32, right: f32, terms: usize) {
     let bound = 4.0 * terms as f32 * 4.0 * f32::EPSILON;
     assert!((left - right).abs() <= bound, "{left} against {right} over {terms} terms");
+}
+
+#[test]
+fn an_instruction_set_is_chosen_by_its_name() {
+    assert_eq!(Kernels::choose(None), Ok(*Kernels::available().last().unwrap()));
+    for kernels in Kernels::available() {
+        assert_eq!(Kernels::choose(Some(kernels.name())), Ok(kernels));
+    }
+    let message = Kernels::choose(Some("mmx")).unwrap_err();
+    assert!(message.starts_with("LOOMDB_INSTRUCTIONS is \"mmx\"; this processor can run scalar"));
 }
 
 #[test]
@@ -211,6 +221,40 @@ fn extreme_products_of_bytes() {
 }
 
 #[test]
+fn packed_columns_agree_with_scalar() {
+    for kernels in Kernels::available() {
+        for depth in [4, 28, 32, 36, 128, 200] {
+            let spare = 8 - kernels.tile_bits();
+            let codes: Vec<i8> =
+                codes(COLUMN_LANES * depth, 23).iter().map(|code| code >> spare).collect();
+            let rows = std::array::from_fn(|row| &codes[row * depth..][..depth]);
+            let (mut packed, mut oracle) = (vec![1; codes.len()], vec![2; codes.len()]);
+            kernels.pack(&rows, &mut packed);
+            scalar::pack(&rows, kernels.tile_offset(), &mut oracle);
+            assert_eq!(packed, oracle, "{} {depth}", kernels.name());
+        }
+    }
+}
+
+#[test]
+fn rounding_agrees_with_scalar() {
+    for kernels in Kernels::available() {
+        for len in [1, 15, 16, 33, 384] {
+            for scale in [10.0, 63.4, 64.5] {
+                let (row, centre) = (values(len, 24), values(len, 25));
+                let (mut code, mut oracle) = (vec![0; len], vec![0; len]);
+                let (row, centre, scales) = (&row[..], &centre[..], [0.5, scale]);
+                let rounded = kernels.round(Rounding { row, centre, scales, code: &mut code });
+                let expected = scalar::round(Rounding { row, centre, scales, code: &mut oracle });
+                assert_eq!((code, rounded), (oracle, expected), "{} {len}", kernels.name());
+                let most = row.iter().zip(centre).map(|(x, c)| ((x - c) * 0.5 * scale).abs());
+                assert_eq!(rounded.is_clamped, most.fold(0.0, f32::max) > 127.5);
+            }
+        }
+    }
+}
+
+#[test]
 fn moved_entries_agree_with_scalar() {
     for kernels in Kernels::available() {
         for columns in [16, 48, 112] {
@@ -267,8 +311,7 @@ fn nearest_columns_are_those_of_a_sort() {
 /// The largest distances that rows of the greatest depth can have fit a key.
 #[test]
 fn extreme_distances_fit_a_key() {
-    for bits in [7, 8] {
-        let most = (1_i64 << bits) - 1;
+    for (bits, most) in [(7, 127), (8, 254_i64)] {
         let square = most * most * MAX_DEPTH as i64;
         let key = Key::new(square as u32, spare_bits(MAX_DEPTH, bits), 511);
         assert!(key.square(spare_bits(MAX_DEPTH, bits)).is_some(), "{bits}");

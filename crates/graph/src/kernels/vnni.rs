@@ -4,16 +4,22 @@
 #![allow(clippy::unused_self)]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_epi32, _mm512_sub_epi32,
-    _mm512_xor_si512,
+    __m512i, __mmask64, _mm_add_epi32, _mm_extract_epi32, _mm256_add_epi32, _mm256_castsi256_si128,
+    _mm256_extracti128_si256, _mm512_add_epi32, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
+    _mm512_extracti64x4_epi64, _mm512_loadu_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi8,
+    _mm512_reduce_add_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_epi32,
+    _mm512_sub_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
-use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, many, scalar};
+use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES};
 use crate::blocks::Blocks;
 
 /// Bytes of a register.
 const BYTES: usize = 64;
+
+/// Rows whose lanes are added up together.
+const SUMS: usize = 4;
 
 /// Groups of columns whose sums fit the registers, together with those of all rows.
 const GROUPS: usize = 3;
@@ -24,8 +30,9 @@ pub(super) struct Vnni(());
 
 impl Vnni {
     pub(super) fn new() -> Option<Self> {
-        let is_there =
-            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+        let is_there = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni");
         is_there.then_some(Self(()))
     }
 
@@ -68,35 +75,124 @@ impl Vnni {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512vnni")]
+/// Several rows at a time: a row of bytes is so short that adding up the lanes of each alone would
+/// take longer than the products.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
-    many(query, rows, nodes, out, |left, right| dot_bytes(left, right));
-}
-
-/// The first factor becomes unsigned by 128 more, as the multiplication wants it; what that adds
-/// is summed apart.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
-    let (lefts, left) = left.as_chunks::<BYTES>();
-    let (rights, right) = right.as_chunks::<BYTES>();
-    let offset = _mm512_set1_epi32(i32::from_le_bytes([0x80; 4]));
-    let mut sum = _mm512_setzero_si512();
-    let mut added = _mm512_setzero_si512();
-    for (left, right) in lefts.iter().zip(rights) {
-        let right = load(right);
-        sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(load(left), offset), right);
-        added = _mm512_dpbusd_epi32(added, offset, right);
+    let start = start(query);
+    let (groups, rest) = nodes.as_chunks::<SUMS>();
+    let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
+    for (nodes, out) in groups.iter().zip(outs) {
+        let mut group: [&[i8]; SUMS] = [&[]; SUMS];
+        for index in 0..SUMS {
+            group[index] = rows.row(nodes[index] as usize);
+        }
+        *out = reduce(add_products(start, query, group));
     }
-    _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, added)) + scalar::dot_bytes(left, right)
+    for (node, out) in rest.iter().zip(out_rest) {
+        let [sum] = add_products(start, query, [rows.row(*node as usize)]);
+        *out = _mm512_reduce_add_epi32(sum);
+    }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
+    let [sum] = add_products(start(left), left, [right]);
+    _mm512_reduce_add_epi32(sum)
+}
+
+/// What a sum of products with `query` starts from: rows become unsigned by 128 more, as the
+/// multiplication wants it, and this takes away what that adds.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn start(query: &[i8]) -> __m512i {
+    let (queries, rest) = query.as_chunks::<BYTES>();
+    let offset = offset();
+    let mut added = _mm512_setzero_si512();
+    for query in queries {
+        added = _mm512_dpbusd_epi32(added, offset, load(query));
+    }
+    if !rest.is_empty() {
+        added = _mm512_dpbusd_epi32(added, offset, load_rest(rest));
+    }
+    _mm512_sub_epi32(_mm512_setzero_si512(), added)
+}
+
+/// The products of `query` with some rows, in the lanes of a register for each.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[allow(clippy::needless_range_loop)]
+fn add_products<const N: usize>(start: __m512i, query: &[i8], rows: [&[i8]; N]) -> [__m512i; N] {
+    let (queries, query_rest) = query.as_chunks::<BYTES>();
+    let offset = offset();
+    // Loops over indices: closures would not be inlined, and iterators keep the sums in memory.
+    let mut whole: [&[[i8; BYTES]]; N] = [&[]; N];
+    let mut rests: [&[i8]; N] = [&[]; N];
+    for row in 0..N {
+        let (chunks, rest) = rows[row][..query.len()].as_chunks::<BYTES>();
+        (whole[row], rests[row]) = (&chunks[..queries.len()], rest);
+    }
+    let mut sums = [start; N];
+    for (index, query) in queries.iter().enumerate() {
+        let query = load(query);
+        for row in 0..N {
+            let bytes = _mm512_xor_si512(load(&whole[row][index]), offset);
+            sums[row] = _mm512_dpbusd_epi32(sums[row], bytes, query);
+        }
+    }
+    if !query_rest.is_empty() {
+        let query = load_rest(query_rest);
+        for row in 0..N {
+            let bytes = _mm512_xor_si512(load_rest(rests[row]), offset);
+            sums[row] = _mm512_dpbusd_epi32(sums[row], bytes, query);
+        }
+    }
+    sums
+}
+
+/// 128 in each byte: added to a signed byte without a carry, it makes the byte unsigned.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn offset() -> __m512i {
+    _mm512_set1_epi32(i32::from_le_bytes([0x80; 4]))
+}
+
+/// The sums over the lanes of each register.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn reduce([a, b, c, d]: [__m512i; SUMS]) -> [i32; SUMS] {
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let quads = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let pair =
+        _mm256_add_epi32(_mm512_castsi512_si256(quads), _mm512_extracti64x4_epi64::<1>(quads));
+    let one = _mm_add_epi32(_mm256_castsi256_si128(pair), _mm256_extracti128_si256::<1>(pair));
+    [
+        _mm_extract_epi32::<0>(one),
+        _mm_extract_epi32::<1>(one),
+        _mm_extract_epi32::<2>(one),
+        _mm_extract_epi32::<3>(one),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[allow(unsafe_code)]
 fn load(bytes: &[i8; BYTES]) -> __m512i {
     // SAFETY: the array has as many bytes as the register; the load needs no alignment.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// Loads fewer bytes than a register has; the others are zero.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[allow(unsafe_code)]
+fn load_rest(bytes: &[i8]) -> __m512i {
+    debug_assert!(bytes.len() < BYTES);
+    let mask: __mmask64 = (1 << bytes.len()) - 1;
+    // SAFETY: bytes outside of the mask are not read.
+    unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr()) }
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]

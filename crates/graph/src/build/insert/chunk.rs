@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::PURPOSE;
 use super::find::{Chosen, Finder};
 use crate::Error;
-use crate::build::connect::{Growth, connect};
+use crate::build::connect::{Growth, add_link, connect};
 use crate::build::duplicates::is_equal;
 use crate::build::link::Work;
 use crate::build::{BuildStats, Computed, levels};
@@ -71,6 +71,7 @@ impl Chunk<'_> {
         graph.len = last;
         backlinks.extend(raise_entry_point(graph, growth, nodes));
         let computed = apply(graph, growth, backlinks);
+        hold(graph, growth, &chosen);
         stats.add(Computed::by_ruler(&graph.space, computed));
         Ok(())
     }
@@ -138,6 +139,32 @@ fn parent(graph: &Graph, growth: &Growth, chosen: &Chosen) -> u32 {
     let near = chosen.copy_of.or_else(|| before().next());
     let near = near.unwrap_or_else(|| random.below(node as usize) as u32);
     growth.descend(near, graph.m, &mut random, |_| true).expect("a tree has leaves")
+}
+
+/// Gives new nodes that every node before them dropped a link from the nearest of those: rows far
+/// from all others would hang by the one link of the tree, which narrow walks miss. A node before
+/// them gives one link at most, so that a cluster that comes at once does not fill its list.
+fn hold(graph: &Graph, growth: &Growth, chosen: &[Chosen]) {
+    let mut holders: Vec<u32> = Vec::new();
+    for chosen in chosen.iter().filter(|chosen| chosen.level == 0 && chosen.copy_of.is_none()) {
+        let node = chosen.node;
+        let is_held_by = |other: u32| {
+            let is_linked = graph.links.neighbors(other as usize).any(|link| link == node);
+            is_linked && !growth.is_child(node, other)
+        };
+        let mut before = chosen.links.iter().map(|link| link.node()).filter(|link| *link < node);
+        if before.any(is_held_by) || chosen.nearest.iter().copied().any(is_held_by) {
+            continue;
+        }
+        for near in &chosen.nearest {
+            if !holders.contains(near)
+                && !growth.is_child(node, *near)
+                && add_link(graph, growth, *near, node)
+            {
+                holders.push(*near);
+            }
+        }
+    }
 }
 
 /// Takes up links in the lists of their destinations, one destination at a time, and counts the

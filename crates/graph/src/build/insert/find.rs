@@ -25,6 +25,9 @@ const KEEP: usize = 48;
 /// Nearest rows of the same chunk that become candidates beside those of a search.
 const KEEP_OF_CHUNK: usize = 16;
 
+/// The nearest nodes that a new node may be held by when no other holds it.
+pub(super) const HOLDERS: usize = 12;
+
 /// New rows of a tile.
 const GROUP_ROWS: usize = 512;
 
@@ -39,6 +42,8 @@ pub(super) struct Chosen {
     pub node: u32,
     pub level: u8,
     pub links: Vec<Candidate>,
+    /// The nearest nodes of the graph, on level 0.
+    pub nearest: Vec<u32>,
     /// A node before it with an equal row: then it is the only link, until level 0 finds a better
     /// one.
     pub copy_of: Option<u32>,
@@ -208,7 +213,16 @@ impl<'a> Finder<'a> {
         if self.nodes.len() > 1 {
             self.add_random(node, &scratch.found, &mut work.nodes);
         }
-        chosen.push(self.select((node, 0), ruler, &scratch.found, work));
+        let mut of_level_0 = self.select((node, 0), ruler, &scratch.found, work);
+        let is_old = |near: &u32| (*near as usize) < graph.len;
+        let near = near.iter().copied().filter(is_old);
+        let found = scratch.found.iter().map(|found| found.node());
+        of_level_0.nearest = if self.by_tiles {
+            near.take(HOLDERS).collect()
+        } else {
+            found.take(HOLDERS).collect()
+        };
+        chosen.push(of_level_0);
         !ruler.is_blurred_at(work.candidates.first())
     }
 
@@ -237,10 +251,11 @@ impl<'a> Finder<'a> {
         work.candidates.dedup();
         let copy_of = self.set_copies_aside(node, ruler, &mut work.candidates);
         if let Some(copy) = copy_of {
-            return Chosen { node, level, links: vec![copy], copy_of: Some(copy.node()) };
+            let (links, copy_of) = (vec![copy], Some(copy.node()));
+            return Chosen { node, level, links, nearest: Vec::new(), copy_of };
         }
         work.select(ruler, self.params.m);
-        Chosen { node, level, links: work.kept.clone(), copy_of: None }
+        Chosen { node, level, links: work.kept.clone(), nearest: Vec::new(), copy_of: None }
     }
 
     /// Removes the nodes whose rows equal that of `node`, which would fill its list; the first of
