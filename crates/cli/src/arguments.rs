@@ -1,8 +1,9 @@
 //! Arguments that several commands take, and how they are read.
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use loomdb::{Filter, Metadata};
-use loomdb_graph::{Metric, Strategy};
+use loomdb::index::IndexParams;
+use loomdb::{CollectionInfo, Filter, Metadata, Schema};
+use loomdb_graph::{MAX_EF, MAX_M, Metric, Strategy};
 
 /// More threads than this are a slip of the finger.
 const MAX_THREADS: usize = 1024;
@@ -26,6 +27,38 @@ pub fn threads() -> RangedU64ValueParser<usize> {
 pub fn metric() -> impl TypedValueParser<Value = Metric> {
     let names = PossibleValuesParser::new(Metric::ALL.map(Metric::name));
     names.try_map(|name| name.parse::<Metric>())
+}
+
+/// How the graphs of a collection are built, which it keeps.
+#[derive(clap::Args, Clone, Copy, Default)]
+pub struct GraphParams {
+    /// Links of a row in the graph, twice as many at the bottom; by default those of the
+    /// collection, or 16 for one that is made
+    #[arg(long, value_parser = between(2, MAX_M))]
+    pub m: Option<usize>,
+    /// Beam width of the searches for the neighbors of a single new row; by default that of the
+    /// collection, or 200 for one that is made
+    #[arg(long, value_parser = up_to(MAX_EF))]
+    pub ef_construction: Option<usize>,
+}
+
+impl GraphParams {
+    /// What was given, or else what a collection was made with.
+    pub fn or_those_of(self, own: &CollectionInfo) -> Self {
+        let others = IndexParams::default();
+        let said = |own: usize, other: usize| (own != other).then_some(own);
+        let ef_construction = said(own.ef_construction, others.ef_construction);
+        Self {
+            m: self.m.or(said(own.m, others.m)),
+            ef_construction: self.ef_construction.or(ef_construction),
+        }
+    }
+
+    /// A schema with what was given.
+    pub fn in_schema(self, schema: Schema) -> Schema {
+        let schema = self.m.map_or(schema, |m| schema.m(m));
+        self.ef_construction.map_or(schema, |width| schema.ef_construction(width))
+    }
 }
 
 /// The help of an argument that is a filter.

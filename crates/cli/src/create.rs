@@ -8,7 +8,7 @@ use loomdb::Schema;
 use loomdb_graph::{MAX_DIM, Metric};
 use serde::Serialize;
 
-use crate::arguments;
+use crate::arguments::{self, GraphParams};
 use crate::database::{self, DEFAULT_COLLECTION};
 use crate::output::Output;
 
@@ -28,11 +28,14 @@ pub struct Command {
     /// How distances are measured
     #[arg(long, default_value = "cosine", value_parser = arguments::metric())]
     metric: Metric,
+    #[command(flatten)]
+    graph: GraphParams,
 }
 
 const EXAMPLES: &str = "\
-Example:
-  loomdb create my.loom articles --dim 384 --metric cosine";
+Examples:
+  loomdb create my.loom articles --dim 384 --metric cosine
+  loomdb create my.loom articles --m 32 --ef-construction 400";
 
 #[derive(Serialize)]
 struct Report {
@@ -40,6 +43,8 @@ struct Report {
     collection: String,
     dim: Option<usize>,
     metric: String,
+    m: usize,
+    ef_construction: usize,
 }
 
 /// # Errors
@@ -49,14 +54,17 @@ pub fn run(command: &Command, output: &Output) -> Result<()> {
     let place = database::Place::prepare(path)?;
     let db = database::open_or_make(path, loomdb::OpenOptions::new())?;
     let schema = command.dim.map_or(Schema::learned(), Schema::new).metric(command.metric);
-    db.create_collection(&command.collection, schema)?;
+    let schema = command.graph.in_schema(schema);
+    let info = db.create_collection(&command.collection, schema)?.info();
     db.close()?;
     place.keep();
     output.report(&Report {
         path: path.clone(),
         collection: command.collection.clone(),
         dim: command.dim,
-        metric: command.metric.to_string(),
+        metric: info.metric,
+        m: info.m,
+        ef_construction: info.ef_construction,
     })
 }
 

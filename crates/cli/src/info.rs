@@ -106,6 +106,8 @@ fn parts(info: &CollectionInfo) -> Table {
     if !info.indexed_fields.is_empty() {
         table.row(["indexed".to_owned(), info.indexed_fields.join(", ")]);
     }
+    let links = format!("m {}, ef_construction {}", info.m, info.ef_construction);
+    table.row(["built with".to_owned(), links]);
     if let Some(index) = &info.index {
         table.row(["graph".to_owned(), describe_graph(index)]);
         table.row(["tail".to_owned(), describe_tail(index)]);

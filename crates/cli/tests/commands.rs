@@ -27,7 +27,10 @@ fn a_collection_is_made_and_refused_the_second_time() {
     let sandbox = Sandbox::new();
     let made = sandbox.json("create a.loom docs --dim 4 --metric ip");
     let path = json!("a.loom");
-    let expected = json!({"path": path, "collection": "docs", "dim": 4, "metric": "ip"});
+    let expected = json!({
+        "path": path, "collection": "docs", "dim": 4, "metric": "ip", "m": 16,
+        "ef_construction": 200,
+    });
     assert_eq!(made, expected);
     sandbox.json("create a.loom");
     let outcome = sandbox.run("create a.loom docs");

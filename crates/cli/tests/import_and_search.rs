@@ -78,6 +78,30 @@ fn a_graph_answers_nearly_as_the_exact_search_does() {
 }
 
 #[test]
+fn what_graphs_are_built_with_stays_with_the_collection() {
+    let sandbox = Sandbox::new();
+    sandbox.npy("rows.npy", DIM, &generate::mixture(3, MANY, DIM));
+    let built_with = |collection: &Value| {
+        let graph = &collection["index"]["m"];
+        (collection["m"].clone(), collection["ef_construction"].clone(), graph.clone())
+    };
+    let info = |line: &str| built_with(&sandbox.json(line)["collections"][0]);
+    let made = sandbox.json("create a.loom docs --m 12 --ef-construction 90");
+    assert_eq!((&made["m"], &made["ef_construction"]), (&12.into(), &90.into()));
+    assert!(sandbox.run("info a.loom").stdout.contains("m 12, ef_construction 90"));
+    sandbox.json("import rows.npy a.loom");
+    assert_eq!(info("info a.loom"), (12.into(), 90.into(), 12.into()));
+    let outcome = sandbox.run("import rows.npy a.loom --append --m 16");
+    assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("has m 12, not 16"), "{}", outcome.stderr);
+    sandbox.json("import rows.npy a.loom --replace --metric l2");
+    sandbox.json("compact a.loom");
+    assert_eq!(info("info a.loom"), (12.into(), 90.into(), 12.into()));
+    sandbox.json("import rows.npy a.loom --replace --m 8");
+    assert_eq!(info("info a.loom"), (8.into(), 90.into(), 8.into()));
+}
+
+#[test]
 fn several_files_are_one_import() {
     let sandbox = Sandbox::new();
     let rows = generate::mixture(5, FEW, DIM);

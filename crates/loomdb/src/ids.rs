@@ -90,6 +90,15 @@ impl Ids {
         }
     }
 
+    /// Others behind these; the ids of a collection are of one type.
+    pub(crate) fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Integer(ids), Self::Integer(more)) => ids.extend(more),
+            (Self::Text(ids), Self::Text(more)) => ids.extend(more),
+            (ids, more) => *ids = more,
+        }
+    }
+
     /// These ids and then others of the same type.
     pub(crate) fn followed_by(self, more: Self) -> Result<Self> {
         match (self, more) {

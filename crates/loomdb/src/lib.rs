@@ -30,7 +30,7 @@ pub use check::{
 pub use collection::{
     Batch, Collection, CollectionInfo, Explanation, FieldType, Found, Hit, Hits, IdType, Metadata,
     Page, Pages, Point, Points, Schema, Search, SearchMany, SearchStrategy, Snapshot, Within,
-    Writer,
+    Writer, table_bytes,
 };
 pub use database::{BackupInfo, BackupOptions, Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};

@@ -17,6 +17,7 @@ use loomdb::index::IndexParams;
 use loomdb_graph::Metric;
 use serde::Serialize;
 
+use crate::arguments::GraphParams;
 use crate::import::{Existing, Job, Report as ImportReport};
 use crate::output::Output;
 use crate::quantity::seconds;
@@ -120,6 +121,7 @@ fn import(place: &Place) -> Result<ImportReport> {
         database: &place.database(),
         collection: None,
         metric: Some(Metric::Cosine),
+        graph: GraphParams::default(),
         records: Some(&wordnet::metadata()),
         options: Options::default(),
         params: IndexParams::default(),

@@ -12,6 +12,7 @@ use loomdb::{Collection, Database, Durability, ErrorKind, Metadata, OpenOptions,
 use loomdb_graph::Metric;
 use serde::Serialize;
 
+use crate::arguments::GraphParams;
 use crate::database::{self, DEFAULT_COLLECTION, Place};
 use crate::failure::Refusal;
 use crate::interrupt;
@@ -39,6 +40,7 @@ pub struct Job<'a> {
     pub database: &'a Path,
     pub collection: Option<&'a str>,
     pub metric: Option<Metric>,
+    pub graph: GraphParams,
     /// The metadata of the rows, when they are in no file.
     pub records: Option<&'a [Metadata]>,
     pub options: Options<'a>,
@@ -181,15 +183,16 @@ impl Job<'_> {
     fn collection_in(&self, db: &Database) -> Result<Collection> {
         let Some(name) = self.name_in(db)? else {
             let name = self.collection.unwrap_or(DEFAULT_COLLECTION);
-            return Ok(db.create_collection(name, schema(self.metric))?);
+            return Ok(db.create_collection(name, schema(self.metric, self.graph))?);
         };
         if self.existing != Existing::Replace {
-            return Ok(db.collection(&name, schema(self.metric))?);
+            return Ok(db.collection(&name, schema(self.metric, self.graph))?);
         }
         let own = db.existing_collection(&name)?.info();
         db.drop_collection(&name)?;
         let metric = self.metric.or(own.metric.parse().ok());
-        let collection = db.create_collection(&name, schema(metric))?;
+        let graph = self.graph.or_those_of(&own);
+        let collection = db.create_collection(&name, schema(metric, graph))?;
         own.indexed_fields.iter().try_for_each(|field| collection.index_field(field))?;
         Ok(collection)
     }
@@ -227,8 +230,9 @@ impl Job<'_> {
     }
 }
 
-fn schema(metric: Option<Metric>) -> Schema {
-    metric.map_or_else(Schema::learned, |metric| Schema::learned().metric(metric))
+fn schema(metric: Option<Metric>, graph: GraphParams) -> Schema {
+    let schema = Schema::learned();
+    graph.in_schema(metric.map_or(schema, |metric| schema.metric(metric)))
 }
 
 /// What `work` makes, and the seconds that it takes.

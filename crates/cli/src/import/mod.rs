@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use loomdb::import::{MetadataColumns, Options};
 use loomdb::index::IndexParams;
-use loomdb_graph::{MAX_EF, MAX_M, Metric, Strategy};
+use loomdb_graph::{Metric, Strategy};
 
-use crate::arguments::{self, STRATEGIES};
+use crate::arguments::{self, GraphParams, STRATEGIES};
 use crate::interrupt;
 use crate::output::Output;
 pub use job::{Existing, Job, Report};
@@ -70,12 +70,8 @@ struct ExistingPoints {
 /// How the graph is built.
 #[derive(clap::Args)]
 struct Build {
-    /// Links of a row in the graph; twice as many at the bottom
-    #[arg(long, default_value = "16", value_parser = arguments::between(2, MAX_M))]
-    m: usize,
-    /// Beam width of the searches for the neighbors of a single new row
-    #[arg(long, default_value = "200", value_parser = arguments::up_to(MAX_EF))]
-    ef_construction: usize,
+    #[command(flatten)]
+    params: GraphParams,
     /// Threads that build; 0 stands for one for each core
     #[arg(long, default_value = "0", value_parser = arguments::threads())]
     threads: usize,
@@ -109,12 +105,13 @@ fn metadata_columns(text: &str) -> Result<MetadataColumns, String> {
 /// When a file cannot be read, or the points cannot be added.
 pub fn run(command: Command, output: &Output) -> Result<()> {
     interrupt::listen()?;
-    let Build { m, ef_construction, threads, strategy } = command.build;
+    let Build { params, threads, strategy } = command.build;
     let job = Job {
         files: &command.files,
         database: &command.database,
         collection: command.collection.as_deref(),
         metric: command.metric,
+        graph: params,
         records: None,
         options: Options {
             vector_column: command.vector_column,
@@ -123,7 +120,7 @@ pub fn run(command: Command, output: &Output) -> Result<()> {
             limit: command.limit,
             ..Options::default()
         },
-        params: IndexParams { m, ef_construction, threads, strategy, ..IndexParams::default() },
+        params: IndexParams { threads, strategy, ..IndexParams::default() },
         existing: command.existing.chosen(),
     };
     output.report(&job.run()?)

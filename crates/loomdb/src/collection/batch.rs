@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 use loomdb_graph::Vectors;
 
@@ -113,6 +113,12 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The bytes of the rows of a table, which may be a part of a larger one.
+pub fn table_bytes(table: &RecordBatch) -> usize {
+    let columns = table.columns().iter();
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 pub(super) fn check_rows(rows: usize, points: usize) -> Result<()> {

@@ -19,6 +19,7 @@ mod places;
 mod points;
 mod rows;
 mod salvage;
+mod schema;
 mod search;
 mod search_plan;
 mod snapshot;
@@ -35,13 +36,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{Field, Schema as TableSchema};
-use loomdb_graph::{MAX_DIM, Metric, Observer, Vectors};
+use loomdb_graph::{Observer, Vectors};
 
 use crate::database::Shared;
 use crate::export::{ExportOptions, Exported};
 use crate::limits::MAX_METADATA_BYTES;
 use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
-pub use batch::Batch;
+pub use batch::{Batch, table_bytes};
 pub(crate) use change::{Change, Encoder};
 pub use fields::FieldType;
 pub(crate) use fields::{can_be_field, can_be_field_name, joined, joined_by_name, normalized};
@@ -49,6 +50,7 @@ pub use metadata::Metadata;
 pub(crate) use nested::{fields_of, flattened};
 pub(crate) use persist::{Files, Saved};
 pub use points::{Hits, Points};
+pub use schema::Schema;
 pub use search::{Explanation, Hit, Search, SearchMany};
 pub use search_plan::SearchStrategy;
 pub use snapshot::{CollectionInfo, Found, Page, Pages, Point, Snapshot};
@@ -59,63 +61,6 @@ pub use writer::Writer;
 
 /// Ids that an error names.
 const NAMED_IDS: usize = 5;
-
-/// What a collection is made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schema {
-    dim: Option<usize>,
-    metric: Option<Metric>,
-}
-
-impl Schema {
-    /// Vectors of `dim` values, compared by their angle unless another metric is given.
-    pub fn new(dim: usize) -> Self {
-        Self { dim: Some(dim), metric: None }
-    }
-
-    /// The vector length is that of the first batch.
-    pub fn learned() -> Self {
-        Self { dim: None, metric: None }
-    }
-
-    /// The same with a metric.
-    #[must_use]
-    pub fn metric(self, metric: Metric) -> Self {
-        Self { metric: Some(metric), ..self }
-    }
-
-    pub(crate) fn empty_state(self) -> Result<State> {
-        if let Some(dim) = self.dim
-            && !(1..=MAX_DIM).contains(&dim)
-        {
-            return Err(loomdb_graph::Error::DimOutOfRange { dim }.into());
-        }
-        Ok(State::empty(self.metric.unwrap_or(Metric::Cosine), self.dim))
-    }
-
-    /// Whether an existing collection is what is asked for.
-    pub(crate) fn check(self, name: &str, state: &State) -> Result<()> {
-        let refuse = |what: String| {
-            let advice = "ask for what it is, or use another name";
-            Err(Error::invalid(format!("the collection {name:?} has {what}")).advise(advice))
-        };
-        match (self.metric, self.dim, state.dim) {
-            (Some(metric), _, _) if metric != state.metric => {
-                refuse(format!("the metric {}, not {metric}", state.metric))
-            }
-            (_, Some(given), Some(dim)) if given != dim => {
-                refuse(format!("{dim} dimensions, not {given}"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Default for Schema {
-    fn default() -> Self {
-        Self::learned()
-    }
-}
 
 /// What handles of a collection share.
 #[derive(Debug)]
@@ -304,7 +249,8 @@ impl Collection {
 
     /// The state and the cost of the collection; walks through the whole graph.
     pub fn info(&self) -> CollectionInfo {
-        self.snapshot().info(self.shared.files(self.inner.number))
+        let files = self.shared.files(self.inner.number);
+        self.snapshot().info(files, self.shared.index_params())
     }
 
     /// Writes all points into a file of another format; see [`Snapshot::export`].

@@ -110,6 +110,15 @@ impl State {
         self.index.as_ref().map_or(0, |index| index.view().graph_len())
     }
 
+    /// The entry of the collection before anything of it is in files.
+    pub(crate) fn new_entry(&self, name: &str, number: u32) -> Collection {
+        let mut entry = Collection::empty(name, number, self.metric);
+        entry.dim = self.dim.unwrap_or_default();
+        entry.graph_params = self.graph;
+        entry.indexed_fields = self.indexed_fields();
+        entry
+    }
+
     fn describe(&self, entry: &mut Collection) {
         entry.dim = self.dim.unwrap_or_default();
         entry.id_type = self.id_type.map(|id_type| id_type.name().to_owned());
@@ -119,6 +128,15 @@ impl State {
         entry.sequence = entry.sequence.max(self.sequence);
     }
 
+    /// A version without rows of what an entry says.
+    pub(super) fn of_entry(entry: &Collection) -> Result<Self> {
+        let dim = (entry.dim > 0).then_some(entry.dim);
+        let mut state = Self::empty(entry.metric()?, dim, entry.graph_params);
+        state.indexed = Arc::new(entry.indexed_fields.iter().cloned().collect());
+        state.next_id = entry.next_id;
+        Ok(state)
+    }
+
     /// What the files of a collection hold; a graph that cannot be used becomes a warning.
     pub(crate) fn load(
         place: Place<'_>,
@@ -126,12 +144,10 @@ impl State {
         making: &Making,
         warnings: &mut Vec<String>,
     ) -> Result<(Self, Saved)> {
-        let mut state = Self::empty(entry.metric()?, (entry.dim > 0).then_some(entry.dim));
+        let mut state = Self::of_entry(entry)?;
         state.fields = Arc::new(Fields::from_records(&entry.fields)?);
-        state.indexed = Arc::new(entry.indexed_fields.iter().cloned().collect());
         state.id_type = entry.id_type.as_deref().and_then(IdType::parse);
         state.renew_schema();
-        state.next_id = entry.next_id;
         state.sequence = entry.sequence;
         let (vectors, batches) = place.read_rows(entry, &making.workers)?;
         let mut ids = Vec::new();
@@ -189,8 +205,7 @@ impl State {
             warn(&error);
             None
         });
-        let made_with = (making.params.clone(), Arc::clone(&making.workers));
-        let (index, failure) = Index::restore(vectors, self.metric, graph, made_with)?;
+        let (index, failure) = Index::restore(vectors, self.metric, graph, self.made_with(making))?;
         let is_damaged = failure.is_some();
         if let Some(error) = failure {
             let file = entry.graph.as_ref().map_or("", |record| record.name());
@@ -225,8 +240,8 @@ impl State {
             let view = index.view();
             let mut vectors = Vectors::with_capacity(self.dim.unwrap_or(1), live.len())?;
             live.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
-            let Making { params, workers, .. } = making.clone();
-            let index = Index::build_with(vectors, self.metric, (params, workers), observer)?;
+            let made_with = self.made_with(making);
+            let index = Index::build_with(vectors, self.metric, made_with, observer)?;
             next.index = Some(Arc::new(index));
         }
         Ok(next)

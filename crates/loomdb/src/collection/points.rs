@@ -4,6 +4,7 @@
 //! without a detour through JSON.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use loomdb_graph::Vectors;
@@ -34,6 +35,11 @@ impl Points {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Whether others hold their version too, so that dropping these frees no memory of it.
+    pub fn is_version_shared(&self) -> bool {
+        Arc::strong_count(&self.snapshot.state) > 1
     }
 
     /// The id of each point.
@@ -129,6 +135,11 @@ impl Hits {
     /// The points of all queries.
     pub fn points(&self) -> &Points {
         &self.points
+    }
+
+    /// The points and the distances of all queries, and where those of each query end.
+    pub fn into_parts(self) -> (Points, Vec<f32>, Vec<usize>) {
+        (self.points, self.distances, self.ends)
     }
 
     /// The ids of all queries.

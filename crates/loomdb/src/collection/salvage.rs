@@ -27,9 +27,7 @@ impl State {
         making: &Making,
         losses: &mut Vec<Loss>,
     ) -> Result<Self> {
-        let mut state = Self::empty(entry.metric()?, (entry.dim > 0).then_some(entry.dim));
-        state.next_id = entry.next_id;
-        state.indexed = Arc::new(entry.indexed_fields.iter().cloned().collect());
+        let mut state = Self::of_entry(entry)?;
         if let Ok(fields) = Fields::from_records(&entry.fields) {
             state.fields = Arc::new(fields);
             state.renew_schema();

@@ -17,7 +17,7 @@ use super::points::Points;
 use super::search::{Search, SearchMany};
 use super::state::{IdType, State};
 use super::within::Within;
-use crate::index::{IndexInfo, View};
+use crate::index::{IndexInfo, IndexParams, View};
 use crate::{Error, Filter, Id, Ids, Result};
 
 /// A consistent version of a collection: what is written later is not in it.
@@ -90,6 +90,10 @@ pub struct CollectionInfo {
     pub id_type: Option<String>,
     /// The names and types of the metadata fields.
     pub fields: Vec<(String, String)>,
+    /// Links of a node on the upper levels of the graph, when it is built next.
+    pub m: usize,
+    /// Beam width of the searches that link a single row.
+    pub ef_construction: usize,
     /// The fields that are indexed, by name.
     pub indexed_fields: Vec<String>,
     /// Bytes of the ids and the metadata in memory; those of the vectors and links are in `index`.
@@ -253,8 +257,10 @@ impl Snapshot {
         Point { id, vector, metadata: self.metadata(row) }
     }
 
-    pub(super) fn info(&self, files: Files) -> CollectionInfo {
+    /// `params` are those of the database.
+    pub(super) fn info(&self, files: Files, params: &IndexParams) -> CollectionInfo {
         let state = &self.state;
+        let IndexParams { m, ef_construction, .. } = state.graph.over(params);
         let field = |(name, field): (&str, FieldType)| (name.to_owned(), field.name().to_owned());
         CollectionInfo {
             points: state.live(),
@@ -263,6 +269,8 @@ impl Snapshot {
             metric: state.metric.to_string(),
             id_type: state.id_type.map(IdType::name).map(str::to_owned),
             fields: state.fields.iter().map(field).collect(),
+            m,
+            ef_construction,
             indexed_fields: state.indexed.iter().cloned().collect(),
             metadata_bytes: state.rows.bytes(),
             field_index_bytes: state.rows.index_bytes(),

@@ -18,6 +18,7 @@ use super::fields::Fields;
 use super::places::SharedPlaces;
 use super::rows::{Rows, ids_of};
 use crate::index::{Index, IndexParams, Linked};
+use crate::storage::graph_params::GraphParams;
 use crate::{Error, Id, Ids, Result};
 
 /// What the ids of a collection are.
@@ -78,6 +79,7 @@ pub(crate) struct State {
     pub(super) metric: Metric,
     /// The vector length, once it is known.
     pub(super) dim: Option<usize>,
+    pub(super) graph: GraphParams,
     pub(super) index: Option<Arc<Index>>,
     pub(super) rows: Rows,
     pub(super) places: Arc<SharedPlaces>,
@@ -114,10 +116,11 @@ pub(crate) struct Plan {
 }
 
 impl State {
-    pub(crate) fn empty(metric: Metric, dim: Option<usize>) -> Self {
+    pub(crate) fn empty(metric: Metric, dim: Option<usize>, graph: GraphParams) -> Self {
         Self {
             metric,
             dim,
+            graph,
             index: None,
             rows: Rows::default(),
             places: Arc::default(),
@@ -129,14 +132,6 @@ impl State {
             next_id: 0,
             sequence: 0,
         }
-    }
-
-    pub(crate) fn metric(&self) -> Metric {
-        self.metric
-    }
-
-    pub(crate) fn dim(&self) -> Option<usize> {
-        self.dim
     }
 
     /// The number of points that are there.
@@ -171,6 +166,11 @@ impl State {
     /// The shape of all rows.
     pub(super) fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+
+    /// What its index is made with.
+    pub(super) fn made_with(&self, making: &Making) -> (IndexParams, Arc<Workers>) {
+        (self.graph.over(&making.params), Arc::clone(&making.workers))
     }
 
     /// Follows a change of the fields or of the type of the ids.
@@ -221,7 +221,7 @@ impl State {
             next.renew_schema();
         }
         if next.index.is_none() {
-            let Making { params, workers, .. } = making.clone();
+            let (params, workers) = self.made_with(making);
             let index = Index::with_workers(vectors.dim(), self.metric, params, workers)?;
             next.index = Some(Arc::new(index));
         }

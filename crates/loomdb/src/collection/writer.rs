@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, UInt32Array};
 use loomdb_graph::{Observer, Vectors};
 
-use super::batch::Batch;
+use super::batch::{Batch, table_bytes};
 use super::fields::{Fields, normalized, project};
 use super::{Collection, Linking, Putting};
 use crate::{Error, Ids, Result};
@@ -50,6 +50,8 @@ pub struct Writer<'a> {
     pending: Vec<Batch>,
     pending_bytes: usize,
     written: u64,
+    /// Where the ids of the points that were written are kept.
+    ids: Option<&'a mut Ids>,
 }
 
 impl<'a> Writer<'a> {
@@ -62,6 +64,7 @@ impl<'a> Writer<'a> {
             pending: Vec::new(),
             pending_bytes: 0,
             written: 0,
+            ids: None,
         }
     }
 
@@ -69,6 +72,13 @@ impl<'a> Writer<'a> {
     /// the stream, the last one stays.
     pub fn upsert(mut self) -> Self {
         self.putting = Putting::Upsert;
+        self
+    }
+
+    /// Appends the ids of each piece to `ids` when it is written: those that were given, or else
+    /// those that were made up.
+    pub fn keep_ids(mut self, ids: &'a mut Ids) -> Self {
+        self.ids = Some(ids);
         self
     }
 
@@ -94,15 +104,26 @@ impl<'a> Writer<'a> {
     pub fn write(&mut self, batch: &Batch) -> Result<()> {
         let is_other = |first: &Batch| first.ids.is_some() != batch.ids.is_some();
         if self.pending.first().is_some_and(is_other) {
-            self.write_piece()?;
+            self.flush()?;
         }
-        let metadata = batch.metadata.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        let metadata = batch.metadata.as_ref().map_or(0, table_bytes);
         self.pending_bytes += size_of_val(batch.vectors.as_flat()) + metadata;
         self.pending.push(batch.clone());
         if self.pending_bytes < self.piece_bytes {
             return Ok(());
         }
-        self.write_piece()
+        self.flush()
+    }
+
+    /// Takes the points of a table, as [`Batch::from_table`] does.
+    ///
+    /// # Errors
+    /// As [`Self::write`] and [`Batch::from_table`], with rows counted from the first of the
+    /// stream.
+    pub fn write_table(&mut self, table: &RecordBatch) -> Result<()> {
+        let first = self.written as usize + self.pending.iter().map(Batch::len).sum::<usize>();
+        let batch = Batch::from_table(table).map_err(|error| behind(error, first))?;
+        self.write(&batch)
     }
 
     /// How many points are written, and searchable.
@@ -110,18 +131,29 @@ impl<'a> Writer<'a> {
         self.written
     }
 
-    /// Writes the last piece, builds the graph, and returns how many points were written.
+    /// Writes the last piece, builds the graph, and returns how many points were written. A stream
+    /// of a single piece is written as one batch is: all or none of it.
     ///
     /// # Errors
-    /// As [`Self::write`]. `Canceled` while the graph is built: then every point is written and
-    /// searched exactly, and the graph is built behind a later write.
+    /// As [`Self::write`]. `Canceled` while the graph of several pieces is built: then every point
+    /// is written and searched exactly, and the graph is built behind a later write.
     pub fn finish(mut self) -> Result<u64> {
-        self.write_piece()?;
+        let linking =
+            if self.written == 0 { Linking::Now(self.observer) } else { Linking::Deferred };
+        self.write_piece(linking)?;
         self.collection.link(self.observer)?;
         Ok(self.written)
     }
 
-    fn write_piece(&mut self) -> Result<()> {
+    /// Writes what is pending as a piece, however small it is.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn flush(&mut self) -> Result<()> {
+        self.write_piece(Linking::Deferred)
+    }
+
+    fn write_piece(&mut self, linking: Linking<'_>) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         if pending.is_empty() {
@@ -131,13 +163,15 @@ impl<'a> Writer<'a> {
             return Err(Error::canceled());
         }
         let rows: usize = pending.iter().map(Batch::len).sum();
+        let given = self.ids.as_ref().map(|_| pending.iter().map(|one| one.ids.clone()));
+        let given: Option<Vec<Ids>> = given.and_then(Iterator::collect);
         let written = joined(pending, self.putting)
-            .and_then(|piece| self.collection.put(&piece, self.putting, Linking::Deferred));
-        written.map_err(|error| match error.row() {
-            Some(row) => error.at_row(row + self.written as usize),
-            None => error,
-        })?;
+            .and_then(|piece| self.collection.put(&piece, self.putting, linking));
+        let written = written.map_err(|error| behind(error, self.written as usize))?;
         self.written += rows as u64;
+        if let Some(ids) = &mut self.ids {
+            given.unwrap_or_else(|| vec![written]).into_iter().for_each(|more| ids.append(more));
+        }
         Ok(())
     }
 }
@@ -168,6 +202,14 @@ impl Collection {
         if let Some(index) = &self.inner.state.load().index {
             index.start_linking();
         }
+    }
+}
+
+/// An error whose row is counted from the first of a stream, not of a batch that begins at `first`.
+fn behind(error: Error, first: usize) -> Error {
+    match error.row() {
+        Some(row) => error.at_row(row + first),
+        None => error,
     }
 }
 

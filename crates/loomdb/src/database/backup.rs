@@ -115,8 +115,7 @@ pub(super) fn write_new(
     let mut next = directory.manifest().clone();
     for (name, state) in collections {
         let number = directory.next_number();
-        let mut entry = manifest::Collection::empty(name, number, state.metric());
-        entry.dim = state.dim().unwrap_or_default();
+        let mut entry = state.new_entry(name, number);
         let mut saved = Saved::default();
         let path = entry.directory.clone();
         let place = Place { fs: &**fs, root, directory: &path };

@@ -9,7 +9,7 @@ use super::compaction::merge_segments;
 use super::write::{GRAPH_GROWTH, Target, Writer};
 use crate::collection::{Inner, Saved};
 use crate::storage::directory::Directory;
-use crate::storage::manifest::{Collection as Entry, Manifest};
+use crate::storage::manifest::Manifest;
 use crate::storage::segment::Place;
 use crate::{Error, Result};
 
@@ -132,9 +132,7 @@ impl Shared {
                     entry.indexed_fields = indexed;
                 }
                 None => {
-                    let mut entry = Entry::empty(&name, inner.number, state.metric());
-                    entry.dim = state.dim().unwrap_or_default();
-                    entry.indexed_fields = indexed;
+                    let entry = state.new_entry(&name, inner.number);
                     manifest.collections.push(entry);
                 }
             }

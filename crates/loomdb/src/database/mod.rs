@@ -25,7 +25,6 @@ use loomdb_graph::{Observer, Workers};
 use crate::collection::{Collection, Files, Inner, Making, Schema};
 use crate::index::IndexParams;
 use crate::limits::MAX_NAME_BYTES;
-use crate::storage::manifest;
 use crate::storage::{FileSystem, RealFs};
 use crate::{Error, ErrorKind, Result};
 pub use backup::{BackupInfo, BackupOptions};
@@ -87,7 +86,8 @@ impl OpenOptions {
         Self { is_read_only: true, ..self }
     }
 
-    /// How graphs are built.
+    /// How graphs are built; a collection that was made with [`Schema::m`] or
+    /// [`Schema::ef_construction`] keeps those.
     #[must_use]
     pub fn index(self, index: IndexParams) -> Self {
         Self { index, ..self }
@@ -181,11 +181,11 @@ impl Database {
     /// Opens a collection, which is made when it is missing.
     ///
     /// # Errors
-    /// `InvalidInput` when the name cannot be used, or the collection has another metric or
-    /// dimension; the errors of writing when it is made.
+    /// `InvalidInput` when the name cannot be used, or the collection has another metric,
+    /// dimension, `m` or `ef_construction`; the errors of writing when it is made.
     pub fn collection(&self, name: &str, schema: Schema) -> Result<Collection> {
         if let Some(inner) = self.find(name) {
-            schema.check(name, &inner.state.load())?;
+            schema.check(name, &inner.state.load(), self.shared.index_params())?;
             return Ok(self.handle(inner));
         }
         match self.create_collection(name, schema) {
@@ -222,9 +222,7 @@ impl Database {
         let mut number = 0;
         writer.change_manifest(self.shared.durability, |manifest, next_number| {
             number = next_number;
-            let mut entry = manifest::Collection::empty(name, number, state.metric());
-            entry.dim = state.dim().unwrap_or_default();
-            manifest.collections.push(entry);
+            manifest.collections.push(state.new_entry(name, number));
         })?;
         let inner = Arc::new(Inner::new(number, name, state));
         self.shared.map().insert(name.to_owned(), Arc::clone(&inner));
@@ -370,6 +368,11 @@ impl fmt::Debug for Shared {
 impl Shared {
     fn map(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Inner>>> {
         self.collections.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What indexes are made with, unless their collection was made with something else.
+    pub(crate) fn index_params(&self) -> &IndexParams {
+        &self.making.params
     }
 
     /// The directory, unless the database is in memory or closed.

@@ -6,6 +6,7 @@
 //! once. A search reads one consistent state and takes no lock.
 
 mod link;
+mod neighbors;
 mod plan;
 mod state;
 mod view;
@@ -23,6 +24,7 @@ use crate::Ids;
 use crate::error::Result;
 use crate::storage::{self, SaveOptions};
 pub(crate) use link::Linked;
+pub use neighbors::Links;
 use plan::Placement;
 pub use plan::flat_limit;
 pub(crate) use state::sort_hits;

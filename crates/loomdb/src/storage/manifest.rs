@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::checksum::{block_count, whole};
 use super::fs::FileSystem;
+use super::graph_params::GraphParams;
 use crate::{Error, ErrorKind, Result};
 
 const FORMAT: &str = "loomdb";
 const MAJOR: u32 = 1;
 /// The newest minor version; what needs no more is written as an older one, for older readers.
-const MINOR: u32 = 2;
+const MINOR: u32 = 3;
 const PREFIX: &str = "manifest-";
 const TRAILER: &str = "crc32c ";
 
@@ -95,6 +96,9 @@ pub(crate) struct Collection {
     /// The metadata fields that are indexed; the indexes themselves are in no file. Since 1.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexed_fields: Vec<String>,
+    /// How its graphs are built. Since 1.3.
+    #[serde(default, skip_serializing_if = "GraphParams::is_default")]
+    pub graph_params: GraphParams,
     /// The last batch that is in the segments: those of the log up to it are not applied.
     #[serde(default)]
     pub sequence: u64,
@@ -212,6 +216,7 @@ impl Collection {
             next_id: 0,
             fields: Vec::new(),
             indexed_fields: Vec::new(),
+            graph_params: GraphParams::default(),
             sequence: 0,
         }
     }
@@ -223,6 +228,15 @@ impl Collection {
 
     pub(crate) fn metric(&self) -> Result<Metric> {
         Ok(self.metric.parse()?)
+    }
+
+    /// The oldest minor version that has all of it.
+    fn minor(&self) -> u32 {
+        match (self.graph_params.is_default(), self.indexed_fields.is_empty()) {
+            (false, _) => 3,
+            (true, false) => 2,
+            (true, true) => 0,
+        }
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
@@ -238,6 +252,7 @@ impl Collection {
             return Err(Error::corrupted("the number of rows or dimensions is out of range"));
         }
         check_path(&self.directory)?;
+        self.graph_params.validate()?;
         self.files().try_for_each(FileRecord::validate)
     }
 }
@@ -303,8 +318,8 @@ impl Manifest {
 
     /// The bytes of the file.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        let has_indexes = self.collections.iter().any(|one| !one.indexed_fields.is_empty());
-        let written = Self { minor: if has_indexes { MINOR } else { 0 }, ..self.clone() };
+        let minor = self.collections.iter().map(Collection::minor).max().unwrap_or(0);
+        let written = Self { minor, ..self.clone() };
         let mut bytes = serde_json::to_vec(&written)
             .map_err(|error| Error::invalid("the manifest cannot be written").caused_by(error))?;
         bytes.push(b'\n');

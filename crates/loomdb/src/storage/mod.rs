@@ -48,6 +48,7 @@ pub(crate) mod directory;
 mod fs;
 mod graph_codes;
 mod graph_file;
+pub(crate) mod graph_params;
 pub(crate) mod log;
 pub(crate) mod lost_manifest;
 pub(crate) mod manifest;

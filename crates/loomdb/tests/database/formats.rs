@@ -81,7 +81,8 @@ fn write(directory: &Path) {
     let numbers = db.collection("by number", Schema::new(3).metric(Metric::L2)).unwrap();
     numbers.add(&Batch::without_ids(vectors(4, 10, 3))).unwrap();
     // Rows that are long enough for codes, which stand in the file of the graph.
-    let coded = db.collection("with codes", Schema::new(32).metric(Metric::L2)).unwrap();
+    let schema = Schema::new(32).metric(Metric::L2).m(6).ef_construction(70);
+    let coded = db.collection("with codes", schema).unwrap();
     coded.add(&Batch::without_ids(vectors(6, 60, 32))).unwrap();
     drop(coded);
     let expected = serde_json::to_string(&contents(&db)).unwrap() + "\n";
@@ -145,6 +146,10 @@ fn every_older_format_opens_and_goes_on() {
         // Fields can be indexed since 1.2.
         let is_older = ["format-1.0", "format-1.1"].contains(&&*name);
         assert_eq!(indexed.is_empty(), is_older, "{name}: {indexed:?}");
+        // Collections have an `m` of their own since 1.3.
+        let is_older = ["format-1.0", "format-1.1", "format-1.2"].contains(&&*name);
+        let m = db.existing_collection("with codes").map(|docs| docs.info().m);
+        assert_eq!(m.ok() == Some(6), !is_older, "{name}");
         let docs = db.existing_collection("by number").unwrap();
         let added = docs.add(&Batch::without_ids(vectors(9, 1, 3))).unwrap();
         assert_eq!(added.get(0), Id::from(10));

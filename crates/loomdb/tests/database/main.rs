@@ -9,6 +9,7 @@ mod export;
 mod filtered;
 mod filtered_recall;
 mod formats;
+mod graph_params;
 mod graphs;
 mod group;
 mod indexes;

@@ -183,6 +183,62 @@ fn a_canceled_stream_keeps_its_pieces() {
 }
 
 #[test]
+fn a_stream_of_one_piece_is_all_or_nothing() {
+    let docs = docs(&Database::in_memory().unwrap());
+    let mut at = 0;
+    loop {
+        let cancel = CancelAt::new(at);
+        let mut writer = docs.writer().observer(&cancel);
+        writer.write(&batch(0..3_000, 0)).unwrap();
+        writer.write(&batch(3_000..6_000, 0)).unwrap();
+        match writer.finish() {
+            Ok(written) => break assert_eq!(written, 6_000),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Canceled, "{error:#}"),
+        }
+        assert_eq!(docs.count(), 0, "canceled at {at}");
+        at += 1 + at / 4;
+    }
+    assert!(at > 1, "the build asks {at} times");
+    assert_eq!(docs.count(), 6_000);
+}
+
+#[test]
+fn the_ids_of_pieces_that_were_written_are_told() {
+    let docs = docs(&Database::in_memory().unwrap());
+    let mut ids = Ids::Integer(Vec::new());
+    let mut writer = docs.writer().upsert().keep_ids(&mut ids);
+    writer.write(&batch(5..8, 0)).unwrap();
+    writer.write(&batch(6..8, 0)).unwrap();
+    let vectors = Vectors::from_flat(DIM, &generate::uniform(1, 2, DIM)).unwrap();
+    writer.write(&Batch::without_ids(vectors)).unwrap();
+    assert_eq!(writer.finish().unwrap(), 7);
+    assert_eq!(ids, Ids::from(vec![5, 6, 7, 6, 7, 8, 9]));
+    let mut ids = Ids::Integer(Vec::new());
+    let mut writer = docs.writer().piece_bytes(1).keep_ids(&mut ids);
+    writer.write(&batch(20..22, 0)).unwrap();
+    writer.write(&batch(9..11, 0)).unwrap_err();
+    drop(writer);
+    assert_eq!(ids, Ids::from(vec![20, 21]));
+}
+
+#[test]
+fn rows_of_tables_are_counted_from_the_first_of_the_stream() {
+    let docs = docs(&Database::in_memory().unwrap());
+    let table = |values: [Option<f32>; DIM]| {
+        let rows = [Some(vec![Some(1.0); DIM]), Some(values.to_vec())];
+        let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, 4);
+        RecordBatch::try_from_iter([("vector", Arc::new(vectors) as ArrayRef)]).unwrap()
+    };
+    for piece_bytes in [1, 1 << 30] {
+        let mut writer = docs.writer().piece_bytes(piece_bytes);
+        writer.write_table(&table([Some(1.0); DIM])).unwrap();
+        writer.write_table(&table([Some(2.0); DIM])).unwrap();
+        let error = writer.write_table(&table([Some(1.0), None, None, None])).unwrap_err();
+        assert_eq!(error.row(), Some(5), "{error}");
+    }
+}
+
+#[test]
 fn tables_become_batches() {
     let docs = docs(&Database::in_memory().unwrap());
     let vectors = [[0.0_f32, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]];
