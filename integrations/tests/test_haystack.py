@@ -21,7 +21,12 @@ from loomdb.haystack import LoomDocumentStore, LoomEmbeddingRetriever
 
 
 class TestStandard(CountDocumentsByFilterTest, DocumentStoreBaseExtendedTests):
-    """Haystack's extended tests; embeddings are compared in single precision, as they are kept."""
+    """Haystack's extended tests, with the two changes that they ask for.
+
+    `assert_documents_are_equal` is for stores that do not return documents as they were written:
+    embeddings are kept in single precision, and the tests write them in double. The test of
+    writing without a policy raises in the base class, because every store has its own default.
+    """
 
     @pytest.fixture
     def document_store(self):

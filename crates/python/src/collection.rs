@@ -13,6 +13,8 @@ use pyo3::types::PyList;
 
 use crate::found::Found;
 use crate::handle::{Handle, Life, detached};
+use crate::stream::Stream;
+use crate::tables::Names;
 use crate::values::{Rows, filter, flat, plain, query, vectors};
 use crate::watch::{Watch, watched};
 use crate::{ids, tables};
@@ -89,12 +91,12 @@ impl Collection {
         ids::to_python(py, &written)
     }
 
-    /// Writes a table, which may come as an Arrow stream.
+    /// Writes a table as one batch.
     fn put_table<'py>(
         &self,
         py: Python<'py>,
         given: Bound<'py, PyAny>,
-        names: (Option<String>, Option<String>),
+        names: Names,
         how: How<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (collection, (replace, progress)) = (self.0.get()?, how);
@@ -106,12 +108,26 @@ impl Collection {
         ids::to_python(py, &written)
     }
 
+    /// Writes a reader, or the tables of an iterator, in pieces.
+    fn put_stream<'py>(
+        &self,
+        py: Python<'py>,
+        given: Bound<'py, PyAny>,
+        names: Names,
+        how: How<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (collection, (replace, progress)) = (self.0.get()?, how);
+        let stream = Stream::new(&given, names)?;
+        let written = stream.write(collection, py, (replace, progress.as_ref()))?;
+        ids::to_python(py, &written)
+    }
+
     /// Writes the points in files; returns their ids, and the columns that cannot be metadata.
     fn load<'py>(
         &self,
         py: Python<'py>,
         files: Vec<PathBuf>,
-        names: (Option<String>, Option<String>),
+        names: Names,
         how: How<'py>,
     ) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
         let (collection, (replace, progress)) = (self.0.get()?, how);
@@ -163,14 +179,16 @@ impl Collection {
         detached(py, || collection.delete_matching(&filter))
     }
 
+    /// Searches for one query; nothing when it is no array of `float32` of one dimension.
     fn search(
         &self,
         py: Python<'_>,
-        given: PyReadonlyArray1<'_, f32>,
+        given: &Bound<'_, PyAny>,
         width: Width,
         given_filter: Option<&str>,
-    ) -> PyResult<Found> {
+    ) -> PyResult<Option<Found>> {
         let collection = self.0.get()?;
+        let Ok(given) = given.extract::<PyReadonlyArray1<'_, f32>>() else { return Ok(None) };
         let (query, filter) = (query(&given), filter(given_filter)?);
         let (k, ef_search, is_exact) = width;
         let hits = detached(py, || {
@@ -183,7 +201,7 @@ impl Collection {
             }
             search.hits()
         })?;
-        Ok(Found::of_hits(&hits).0)
+        Ok(Some(Found::of_hits(hits).0))
     }
 
     fn search_many(
@@ -206,7 +224,7 @@ impl Collection {
             }
             search.run()
         })?;
-        Ok(Found::of_hits(&hits))
+        Ok(Found::of_hits(hits))
     }
 
     fn within(
@@ -228,7 +246,7 @@ impl Collection {
             }
             search.run()
         })?;
-        Ok(Found::of_hits(&hits).0)
+        Ok(Found::of_hits(hits).0)
     }
 
     fn explain<'py>(

@@ -25,10 +25,9 @@ impl Database {
         path: Option<PathBuf>,
         read_only: bool,
         durability: &str,
-        index: (usize, usize, usize),
+        threads: usize,
     ) -> PyResult<Self> {
-        let (threads, m, ef_construction) = index;
-        let index = IndexParams { threads, m, ef_construction, ..IndexParams::default() };
+        let index = IndexParams { threads, ..IndexParams::default() };
         let durability = durability_of(durability)?;
         let options = OpenOptions::new().durability(durability).index(index);
         let options = if read_only { options.read_only() } else { options };
@@ -43,15 +42,17 @@ impl Database {
         &self,
         py: Python<'_>,
         name: &str,
-        dim: Option<usize>,
-        metric: Option<&str>,
+        shape: (Option<usize>, Option<String>),
+        graph: (Option<usize>, Option<usize>),
     ) -> PyResult<Collection> {
-        let db = self.0.get()?;
+        let (db, (dim, metric), (m, ef_construction)) = (self.0.get()?, shape, graph);
         let schema = dim.map_or_else(Schema::learned, Schema::new);
         let schema = match metric {
             Some(metric) => schema.metric(metric.parse::<Metric>().map_err(raise_graph)?),
             None => schema,
         };
+        let schema = m.map_or(schema, |m| schema.m(m));
+        let schema = ef_construction.map_or(schema, |width| schema.ef_construction(width));
         let collection = detached(py, || db.collection(name, schema))?;
         Ok(Collection::new(collection, Arc::clone(self.0.life())))
     }

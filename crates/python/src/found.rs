@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
 use crate::errors::{exception, raise};
-use crate::handle::{Handle, Life};
+use crate::handle::{Handle, Held, Life};
 use crate::{ids, records};
 
 /// What Arrow calls the capsule of a stream.
@@ -37,11 +37,19 @@ struct Inner {
     metadata: OnceLock<RecordBatch>,
 }
 
+impl Held for Inner {
+    /// Asking other threads to run takes longer than dropping what was found, and there is one of
+    /// these for each search.
+    fn is_light(&self) -> bool {
+        self.points.is_version_shared()
+    }
+}
+
 impl Found {
     /// The points of all queries, and where those of each end.
-    pub fn of_hits(hits: &Hits) -> (Self, Vec<usize>) {
-        let ends = (0..hits.queries()).map(|query| hits.range(query).end).collect();
-        (Self::new(hits.points().clone(), hits.distances().to_vec()), ends)
+    pub fn of_hits(hits: Hits) -> (Self, Vec<usize>) {
+        let (points, distances, ends) = hits.into_parts();
+        (Self::new(points, distances), ends)
     }
 
     pub fn of_points(points: Points) -> Self {

@@ -19,8 +19,21 @@ pub struct Life {
     is_closed: AtomicBool,
 }
 
+/// What a handle may hold.
+pub trait Held: Send {
+    /// Whether dropping it is done at once.
+    fn is_light(&self) -> bool {
+        false
+    }
+}
+
+impl Held for loomdb::Database {}
+impl Held for loomdb::Collection {}
+impl Held for loomdb::Pages {}
+impl Held for loomdb::index::Index {}
+
 /// Something that may be used as long as its database is open, in the process that opened it.
-pub struct Handle<T: Send> {
+pub struct Handle<T: Held> {
     /// Taken only when the handle is dropped.
     value: Option<T>,
     life: Arc<Life>,
@@ -57,7 +70,7 @@ impl Life {
     }
 }
 
-impl<T: Send> Handle<T> {
+impl<T: Held> Handle<T> {
     pub fn new(value: T, life: Arc<Life>) -> Self {
         Self { value: Some(value), life }
     }
@@ -79,11 +92,14 @@ impl<T: Send> Handle<T> {
     }
 }
 
-impl<T: Send> Drop for Handle<T> {
+impl<T: Held> Drop for Handle<T> {
     fn drop(&mut self) {
         let value = self.value.take();
         if self.life.is_forked() {
             std::mem::forget(value);
+            return;
+        }
+        if value.as_ref().is_none_or(Held::is_light) {
             return;
         }
         // The last handle waits for what is being linked, so others may run meanwhile. While the

@@ -17,6 +17,9 @@ use crate::watch::{Watch, watched};
 /// Rows of neighbors and of their distances.
 type Neighbors<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<f32>>);
 
+/// Offsets and rows.
+type Links<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+
 #[pyclass(frozen, module = "loomdb._native")]
 pub struct Index {
     handle: Handle<loomdb::index::Index>,
@@ -96,6 +99,21 @@ impl Index {
             }
         })?;
         arrays(py, &found, &self.numbers)
+    }
+
+    /// Where the links of each row begin and end on a level, and the rows that they lead to.
+    fn neighbors<'py>(&self, py: Python<'py>, level: u8) -> PyResult<Links<'py>> {
+        let index = self.handle.get()?;
+        let links = detached(py, || Ok(index.neighbors(level)))?;
+        let number = |point: usize| self.numbers.get(point).map_or(point, |row| *row as usize);
+        let mut points = vec![0; links.len()];
+        (0..links.len()).for_each(|point| points[number(point)] = point);
+        let (mut offsets, mut rows) = (vec![0], Vec::new());
+        for point in points {
+            rows.extend(links.of(point).iter().map(|point| number(*point) as i64));
+            offsets.push(rows.len() as i64);
+        }
+        Ok((PyArray1::from_vec(py, offsets), PyArray1::from_vec(py, rows)))
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<()> {

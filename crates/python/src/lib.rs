@@ -13,6 +13,7 @@ mod handle;
 mod ids;
 mod index;
 mod records;
+mod stream;
 mod tables;
 mod values;
 mod watch;

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::ffi_stream::RecordBatchStreamReader;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, RecordBatchReader, new_null_array};
+use arrow_array::{
+    ArrayRef, RecordBatch, RecordBatchIterator, RecordBatchOptions, RecordBatchReader,
+    new_null_array,
+};
 use arrow_pyarrow::FromPyArrow;
 use arrow_schema::{ArrowError, Field, Schema};
 use loomdb::Ids;
@@ -14,6 +17,12 @@ use pyo3::types::PyList;
 use crate::errors::{exception, raise};
 use crate::records;
 
+/// The names of the columns of the vectors and the ids, where they were given.
+pub type Names = (Option<String>, Option<String>);
+
+/// What has the batches of a table.
+pub type Reader = Box<dyn RecordBatchReader + Send>;
+
 /// Metadata: a list of dictionaries, or a table.
 pub fn metadata(given: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     match given.cast::<PyList>() {
@@ -22,12 +31,13 @@ pub fn metadata(given: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     }
 }
 
-/// A table of points; the columns of the vectors and the ids get the names that are looked for.
-pub fn of_points(
-    given: &Bound<'_, PyAny>,
-    (vector_column, id_column): &(Option<String>, Option<String>),
-) -> PyResult<RecordBatch> {
-    let mut table = read(given)?;
+/// A table of points.
+pub fn of_points(given: &Bound<'_, PyAny>, names: &Names) -> PyResult<RecordBatch> {
+    named(read(given)?, names)
+}
+
+/// A table whose columns of the vectors and the ids have the names that are looked for.
+pub fn named(mut table: RecordBatch, (vector_column, id_column): &Names) -> PyResult<RecordBatch> {
     if let Some(name) = vector_column {
         table = renamed(table, name, "vector")?;
     }
@@ -68,16 +78,25 @@ pub fn changes(
     Ok((table_of(fields, columns, table.num_rows())?, keys))
 }
 
+/// The batches of an object with an Arrow stream or array.
+pub fn reader(given: &Bound<'_, PyAny>) -> PyResult<Reader> {
+    if given.hasattr("__arrow_c_stream__")? {
+        let reader = RecordBatchStreamReader::from_pyarrow_bound(given);
+        return Ok(Box::new(reader.map_err(|error| unreadable(given, &error))?));
+    }
+    let batch =
+        RecordBatch::from_pyarrow_bound(given).map_err(|error| unreadable(given, &error))?;
+    let schema = batch.schema();
+    Ok(Box::new(RecordBatchIterator::new([Ok(batch)], schema)))
+}
+
 /// Everything that an object with an Arrow stream or array has.
 fn read(given: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
-    if !given.hasattr("__arrow_c_stream__")? {
-        return RecordBatch::from_pyarrow_bound(given).map_err(|error| unreadable(given, &error));
-    }
-    let reader = RecordBatchStreamReader::from_pyarrow_bound(given);
-    let reader = reader.map_err(|error| unreadable(given, &error))?;
+    let reader = reader(given)?;
     let schema = reader.schema();
-    // The producer may be a Python program, so the lock stays held.
-    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().map_err(|e| invalid(&e))?;
+    // Producers that need Python ask for it, perhaps on threads of their own.
+    let batches = given.py().detach(|| reader.collect::<Result<Vec<_>, _>>());
+    let batches = batches.map_err(|error| invalid(&error))?;
     match batches.as_slice() {
         [batch] => Ok(batch.clone()),
         batches => {
@@ -107,7 +126,7 @@ fn table_of(fields: Vec<Arc<Field>>, columns: Vec<ArrayRef>, rows: usize) -> PyR
         .map_err(|error| invalid(&error))
 }
 
-fn invalid(error: &ArrowError) -> PyErr {
+pub fn invalid(error: &ArrowError) -> PyErr {
     exception("InvalidInputError", &format!("the table cannot be read: {error}"))
 }
 

@@ -198,3 +198,24 @@ def test_indexed_fields_change_no_answer_and_stay(tmp_path: pathlib.Path) -> Non
         assert docs.info()["indexed_fields"] == ["n", "topic"]
         docs.unindex_field("topic")
         assert docs.count(wanted) == 25
+
+
+def test_a_collection_keeps_what_its_graph_is_built_with(tmp_path: pathlib.Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(5000, 8))
+    with loomdb.open(tmp_path / "my.loom") as db:
+        docs = db.collection("docs", metric="l2", m=6, ef_construction=80)
+        docs.add(vectors=rows)
+        db.collection("others", dim=8)
+    with loomdb.open(tmp_path / "my.loom") as db:
+        docs = db.collection("docs")
+        docs.delete(list(range(10)))
+        docs.compact()
+        info = docs.info()
+        assert (info["m"], info["ef_construction"], info["index"]["m"]) == (6, 80, 6)
+        assert info["index"]["max_degree"] <= 12
+        assert (db["others"].info()["m"], db["others"].info()["ef_construction"]) == (16, 200)
+        assert db.collection("docs", m=6).name == "docs"
+        with pytest.raises(loomdb.InvalidInputError, match='"docs" has m 6, not 16'):
+            db.collection("docs", m=16)
+        with pytest.raises(loomdb.InvalidInputError, match="has ef_construction 80, not 200"):
+            db.collection("docs", ef_construction=200)

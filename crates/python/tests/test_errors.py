@@ -40,8 +40,10 @@ def test_wrong_names_of_others_are_told() -> None:
         loomdb.open(":memory:", readonly=True)
     with pytest.raises(TypeError, match="'space'; use 'metric'"):
         loomdb.open(":memory:").collection("docs", space="l2")
-    with pytest.raises(TypeError, match=r"'m'; use loomdb.open\(path, m=...\)"):
-        loomdb.open(":memory:").collection("docs", m=32)
+    with pytest.raises(TypeError, match=r"'threads'; use loomdb.open\(path, threads=...\)"):
+        loomdb.open(":memory:").collection("docs", threads=2)
+    with pytest.raises(TypeError, match=r"'m'; use db.collection\(name, m=...\)"):
+        loomdb.open(":memory:", m=32)
     with pytest.raises(TypeError, match="has no argument 'zzz'; it has ids, filter"):
         docs.delete([1], zzz=1)  # type: ignore[call-overload]
 
@@ -92,7 +94,7 @@ def test_parameters_out_of_range_are_explained(docs: loomdb.Collection) -> None:
     with pytest.raises(loomdb.InvalidInputError, match="durability = \"sync\" is not valid"):
         loomdb.open(":memory:", durability="sync")  # type: ignore[arg-type]
     with pytest.raises(loomdb.InvalidInputError, match="m = 1 is not valid"):
-        loomdb.open(":memory:", m=1).collection("docs").add(vectors=[[1.0]])
+        loomdb.open(":memory:").collection("docs", m=1)
 
 
 def test_files_that_are_not_there_or_in_the_way(tmp_path: pathlib.Path) -> None:
@@ -135,7 +137,7 @@ def test_a_closed_database_says_so(tmp_path: pathlib.Path) -> None:
     scan = docs.scan()
     db.close()
     db.close()
-    assert db.closed and "closed" in repr(db)
+    assert db.closed and "closed" in repr(db) and repr(docs) == "Collection(closed)"
     for call in (
         lambda: docs.search([1.0]),
         lambda: docs.add(["b"], [[1.0]]),

@@ -19,6 +19,33 @@ def index() -> loomdb.Index:
     return loomdb.Index.build(ROWS, metric="l2", m=12, ef_construction=100)
 
 
+def test_links_are_arrays(tmp_path: pathlib.Path) -> None:
+    rows = made(6000, 16)
+    index = loomdb.Index.build(rows, metric="l2", m=8)
+    offsets, targets = index.neighbors()
+    assert offsets.shape == (6001,)
+    assert {offsets.dtype, targets.dtype} == {np.dtype(np.int64)}
+    counts = np.diff(offsets)
+    info = index.info()
+    assert counts.max() == info["max_degree"] <= 16
+    assert abs(counts.mean() - info["mean_degree"]) < 0.01
+    sources = np.repeat(np.arange(6000), counts)
+    assert not (sources == targets).any() and targets.max() < 6000
+    # Links are short: mostly shorter than a distance between any two rows.
+    linked = np.linalg.norm(rows[sources] - rows[targets], axis=1)
+    others = np.linalg.norm(rows[:-1] - rows[1:], axis=1)
+    assert np.median(linked) < np.percentile(others, 10)
+    above = [len(index.neighbors(level)[1]) for level in range(info["top_level"] + 2)]
+    assert above == sorted(above, reverse=True) and above[1] > 0 == above[-1]
+    index.save(tmp_path / "my.index")
+    loaded = loomdb.Index.load(tmp_path / "my.index")
+    assert all(np.array_equal(*pair) for pair in zip(index.neighbors(), loaded.neighbors()))
+    index.add(rows[:3])
+    assert len(index.neighbors()[0]) == 6004
+    with pytest.raises(loomdb.InvalidInputError, match="level is -1"):
+        index.neighbors(-1)
+
+
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 def test_exact_neighbors_are_those_of_numpy(metric: loomdb.Metric) -> None:
     index = loomdb.Index.build(ROWS, metric=metric)

@@ -103,9 +103,9 @@ class Loomdb(VectorDB):
         if self.collection is not None and (self.is_writer or not is_writer):
             return self.collection
         self._close()
-        options = self.config.index_param() if is_writer else {"read_only": True}
-        self.database = loomdb.open(self.path, **options)
-        arguments = {"dim": self.dim, "metric": self.config.metric} if is_writer else {}
+        self.database = loomdb.open(self.path, read_only=not is_writer)
+        arguments = {"dim": self.dim, "metric": self.config.metric, **self.config.index_param()}
+        arguments = arguments if is_writer else {}
         self.collection = self.database.collection(self.collection_name, **arguments)
         self.is_writer = is_writer
         return self.collection

@@ -8,10 +8,8 @@
 'a'
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-
-from ._collection import Collection, Filter, Id
-from ._database import Database, Durability, Metric, open, repair
+from ._collection import Collection
+from ._database import Database, open, repair
 from ._native import VERSION as __version__
 from ._native import instruction_set
 from ._results import Hit, Hits, ManyHits, Point, Points
@@ -39,8 +37,11 @@ from .errors import (
     UnsupportedError,
 )
 
-if _TYPE_CHECKING:
+# Type checkers take it for true. Importing `typing` takes as long as importing all of this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
     from ._index import Index, Neighbors
+    from ._types import Durability, Filter, Id, Metric
     from .shards import ShardedCollection, build_shard, merge_shards
 
 __all__ = [
@@ -89,12 +90,20 @@ __all__ = [
 
 #: What not everybody needs, and the modules that have it: importing all takes longer by half.
 _LATER = {
+    "Durability": "_types",
+    "Filter": "_types",
+    "Id": "_types",
     "Index": "_index",
+    "Metric": "_types",
     "Neighbors": "_index",
     "ShardedCollection": "shards",
     "build_shard": "shards",
     "merge_shards": "shards",
 }
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> object:

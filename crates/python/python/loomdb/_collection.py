@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from . import _inputs, _keywords, _progress, _values
 from ._async import AsyncMethods
-from ._results import Hits, ManyHits, Point, Points, id_array
-from .errors import InvalidInputError, InvalidTypeError, NotFoundError
+from ._results import Hits, ManyHits, Point, Points, id_array, overload
+from .errors import ClosedError, InvalidInputError, InvalidTypeError, NotFoundError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
     from numpy.typing import ArrayLike, NDArray
 
     from . import _native
-    from ._progress import Progress
-
-#: An id of a point: all ids of a collection are of one of the two types.
-Id: TypeAlias = int | str
-#: A condition on metadata, such as `{"lang": "en", "year": {"$gte": 2020}}`.
-Filter: TypeAlias = Mapping[str, Any] | str
+    from ._types import Filter, Id, Progress
 
 _SEARCH = ("query", "k", "filter", "ef_search", "exact", "max_distance")
 _WRITE = ("ids", "vectors", "metadata", "vector_column", "id_column", "progress")
@@ -145,11 +141,13 @@ class Collection(AsyncMethods):
         if vectors is None:
             raise InvalidTypeError("no vectors were given; give vectors, or a table")
         with _progress.shown(progress) as call:
-            if ids is None and _inputs.is_table(vectors):
-                if metadata is not None:
-                    raise InvalidTypeError("a table has its own metadata; give one of the two")
-                table = _inputs.table(vectors)
-                return id_array(self._native.put_table(table, columns, (replace, call)))
+            if ids is None:
+                kind, vectors = _inputs.tables(vectors)
+                if kind is not None:
+                    if metadata is not None:
+                        raise InvalidTypeError("a table has its own metadata; give one of the two")
+                    put = self._native.put_table if kind == "table" else self._native.put_stream
+                    return id_array(put(vectors, columns, (replace, call)))
             if columns != (None, None):
                 raise InvalidTypeError("vector_column and id_column are for tables")
             if isinstance(ids, (str, int)):
@@ -196,11 +194,12 @@ class Collection(AsyncMethods):
             known = ("path", "replace", "vector_column", "id_column", "progress")
             _keywords.refuse("load", unknown, known)
         paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
-        files = [os.fspath(one) for one in paths]
+        files, names = [os.fspath(one) for one in paths], (vector_column, id_column)
         with _progress.shown(progress) as call:
-            names = (vector_column, id_column)
             written, left_out = self._native.load(files, names, (replace, call))
         if left_out:
+            import warnings
+
             message = f"columns that cannot be metadata were left out: {', '.join(left_out)}"
             warnings.warn(message, stacklevel=2)
         return id_array(written)
@@ -340,16 +339,18 @@ class Collection(AsyncMethods):
         """
         if unknown:
             _keywords.refuse("search", unknown, _SEARCH)
-        array = _inputs.query(query)
         text = None if filter is None else _values.filter_text(filter)
         if max_distance is not None or k is None:
-            return self._within(array, k, text, max_distance)
+            return self._within(_inputs.query(query), k, text, max_distance)
         width = (k, ef_search, exact)
-        if array.ndim == 1:
-            return Hits(self._native.search(array, width, text))
-        found, ends = self._native.search_many(array, width, text)
-        starts = [0, *ends[:-1]]
-        return ManyHits([found], [(0, range(*places)) for places in zip(starts, ends)])
+        # Mostly the query is what the native half takes.
+        if (one := self._native.search(query, width, text)) is None:
+            array = _inputs.query(query)
+            if array.ndim != 1:
+                return ManyHits.split(*self._native.search_many(array, width, text))
+            one = self._native.search(array, width, text)
+            assert one is not None
+        return Hits(one)
 
     def _within(
         self, queries: Any, k: int | None, filter: str | None, max_distance: float | None
@@ -391,8 +392,7 @@ class Collection(AsyncMethods):
         array = _inputs.query(query)
         if array.ndim != 1:
             raise InvalidInputError(f"explain takes one query; the shape is {array.shape}")
-        width = (k, ef_search, exact)
-        return self._native.explain(array, width, _values.filter_text(filter))
+        return self._native.explain(array, (k, ef_search, exact), _values.filter_text(filter))
 
     @overload
     def get(self, ids: Id) -> Point | None: ...  # type: ignore[overload-overlap]
@@ -584,8 +584,11 @@ class Collection(AsyncMethods):
             return self._native.export(os.fspath(path), replace, call)[1]
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
-        return f"Collection({self.name!r}, {inside})"
+        try:
+            inside = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
+            return f"Collection({self.name!r}, {inside})"
+        except ClosedError:
+            return "Collection(closed)"
 
     def _repr_html_(self) -> str:
         from . import _html

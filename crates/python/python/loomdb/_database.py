@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
 
 from . import _keywords, _native, _progress
 from ._closing import Closing
 from ._collection import Collection
-from ._progress import Progress
 from .errors import InvalidTypeError
 
-#: How vectors are compared.
-Metric: TypeAlias = Literal["cosine", "l2", "ip"]
-#: What a finished write has survived.
-Durability: TypeAlias = Literal["synced", "buffered", "on_commit"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ._types import Durability, Metric, Progress
 
 
 def open(
@@ -24,8 +23,6 @@ def open(
     read_only: bool = False,
     durability: Durability = "synced",
     threads: int = 0,
-    m: int = 16,
-    ef_construction: int = 200,
     **unknown: Any,
 ) -> Database:
     """Opens a database: a directory, which is made when it is missing.
@@ -36,8 +33,6 @@ def open(
         durability: What a finished write has survived: `"synced"` a loss of power, `"buffered"`
             the death of the process, `"on_commit"` nothing until `Database.commit`.
         threads: Threads that build graphs; 0 stands for one for each core.
-        m: Links of a node on the upper levels of a graph; level 0 has twice as many.
-        ef_construction: The beam width of the searches that link a single row.
 
     Raises:
         LockedError: Another process writes to it.
@@ -51,12 +46,14 @@ def open(
     ['docs']
     """
     if unknown:
-        known = ("path", "read_only", "durability", "threads", "m", "ef_construction")
-        _keywords.refuse("open", unknown, known)
+        for name in unknown.keys() & {"m", "ef_construction", "dim", "metric"}:
+            use = f"db.collection(name, {name}=...)"
+            raise TypeError(f"open() has no argument {name!r}; use {use}")
+        _keywords.refuse("open", unknown, ("path", "read_only", "durability", "threads"))
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidTypeError(f"path is a {type(path).__name__}; give a str or a Path")
     place = None if path == ":memory:" else os.fspath(path)
-    native = _native.Database.open(place, read_only, durability, (threads, m, ef_construction))
+    native = _native.Database.open(place, read_only, durability, threads)
     return Database(native, os.fspath(path))
 
 
@@ -118,6 +115,9 @@ class Database(Closing):
         name: str,
         dim: int | None = None,
         metric: Metric | None = None,
+        *,
+        m: int | None = None,
+        ef_construction: int | None = None,
         **unknown: Any,
     ) -> Collection:
         """Opens a collection, which is made when it is missing.
@@ -127,21 +127,25 @@ class Database(Closing):
             dim: The vector length; left out, it is that of the first vectors.
             metric: `"cosine"` (`1 - cos`), `"l2"` (the Euclidean distance) or `"ip"` (the negated
                 product). Left out, it is that of the collection, or cosine for one that is made.
+            m: Links of a node on the upper levels of the graph, twice as many on level 0. It is
+                set when the collection is made and kept; 16 if it was not given then.
+            ef_construction: The beam width of the searches that link a single row; set and kept
+                as `m` is; 200 if it was not given then.
 
         Raises:
-            InvalidInputError: The collection has another dimension or metric.
+            InvalidInputError: The collection was made with something else, which is named.
 
         >>> import loomdb
         >>> loomdb.open(":memory:").collection("docs", dim=3, metric="l2")
         Collection('docs', points=0, dim=3, metric='l2', fields={})
         """
-        for name_of_all in ("m", "ef_construction", "threads"):
-            if name_of_all in unknown:
-                use = f"loomdb.open(path, {name_of_all}=...)"
-                raise TypeError(f"collection() has no argument {name_of_all!r}; use {use}")
+        if "threads" in unknown:
+            use = "loomdb.open(path, threads=...)"
+            raise TypeError(f"collection() has no argument 'threads'; use {use}")
         if unknown:
-            _keywords.refuse("collection", unknown, ("name", "dim", "metric"))
-        return Collection(self._native.collection(name, dim, metric))
+            known = ("name", "dim", "metric", "m", "ef_construction")
+            _keywords.refuse("collection", unknown, known)
+        return Collection(self._native.collection(name, (dim, metric), (m, ef_construction)))
 
     def __getitem__(self, name: str) -> Collection:
         """The collection of a name; raises `NotFoundError` if there is none."""

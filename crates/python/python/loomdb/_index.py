@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from ._database import Metric
-    from ._progress import Progress
+    from ._types import Metric, Progress
 
 
 class Neighbors(NamedTuple):
@@ -190,6 +189,29 @@ class Index:
         truth = self.search(rows, k, exact=True).distances
         found = self.search(rows, k, ef_search).distances
         return float((found <= truth[:, -1:]).mean()) if truth.size else 1.0
+
+    def neighbors(self, level: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The links of the graph as two arrays, as a compressed sparse matrix has them.
+
+        Args:
+            level: 0 has all rows of the graph, every level above a few of those below.
+
+        Returns:
+            `offsets` of shape (rows + 1,) and `rows`: the links of row `i` lead to
+            `rows[offsets[i]:offsets[i + 1]]`. Rows that are scanned, because they are few or were
+            added just now, have none.
+
+        >>> import loomdb, numpy
+        >>> vectors = numpy.random.default_rng(1).normal(size=(5000, 8))
+        >>> index = loomdb.Index.build(vectors, metric="l2", m=16)
+        >>> offsets, rows = index.neighbors()
+        >>> nearest = index.search(vectors[7], k=2).ids[1]
+        >>> len(offsets), bool(nearest in rows[offsets[7]:offsets[8]])
+        (5001, True)
+        """
+        if not 0 <= level <= 255:
+            raise InvalidInputError(f"level is {level}; give a number from 0 on")
+        return self._native.neighbors(level)
 
     def wait(self) -> None:
         """Waits until no rows are being linked in the background."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from .errors import DimensionError, InvalidInputError, InvalidTypeError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Literal
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -20,6 +23,28 @@ def is_table(given: object) -> bool:
         return hasattr(given, "__arrow_c_stream__") or hasattr(given, "__dataframe__")
     has_stream = hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__")
     return has_stream and not hasattr(given, "__len__") or hasattr(given, "schema")
+
+
+def tables(given: Any) -> tuple[Literal["table", "stream"] | None, Any]:
+    """Whether something is one table or a stream of tables, and what to read instead of it.
+
+    A stream is a reader, which does not know how long it is, or whatever gives one table after
+    the other: an iterator, a list.
+    """
+    if is_table(given):
+        is_whole = hasattr(given, "__len__") or hasattr(given, "num_rows")
+        is_whole = is_whole or not hasattr(given, "__arrow_c_stream__")
+        return "table" if is_whole else "stream", table(given)
+    if isinstance(given, (list, tuple)):
+        if given and is_table(given[0]):
+            return "stream", map(table, given)
+        return None, given
+    if isinstance(given, Iterator):
+        first = next(given, None)
+        given = given if first is None else chain([first], given)
+        if is_table(first):
+            return "stream", map(table, given)
+    return None, given
 
 
 def rows(given: Any, what: str = "vectors") -> Array:

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
 
 from .errors import InvalidTypeError
 
-#: `True` for a bar, or a function that is called with the phase, the steps done, and all steps.
-Progress: TypeAlias = bool | None | Callable[[str, int, int], object]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._types import Progress
 
 
-@contextmanager
-def shown(progress: Progress) -> Iterator[Callable[[str, int, int], object] | None]:
+class shown:  # noqa: N801
     """What the native half calls, for as long as the call takes."""
-    if progress is None or progress is False:
-        yield None
-        return
-    if callable(progress):
-        yield progress
-        return
-    if progress is not True:
-        kind = type(progress).__name__
-        raise InvalidTypeError(f"progress is a {kind}; give True or a function")
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
+
+    __slots__ = ("_call",)
+
+    def __init__(self, progress: Progress) -> None:
+        self._call: Callable[[str, int, int], object] | None = None
+        if callable(progress):
+            self._call = progress
+        elif progress is True:
+            self._call = _Bar()
+        elif progress is not None and progress is not False:
+            kind = type(progress).__name__
+            raise InvalidTypeError(f"progress is a {kind}; give True or a function")
+
+    def __enter__(self) -> Callable[[str, int, int], object] | None:
+        return self._call
+
+    def __exit__(self, *error: object) -> None:
+        if isinstance(self._call, _Bar):
+            self._call.close()
 
 
 class _Bar:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
+from collections.abc import Sequence
 
 from .errors import MissingPackageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Protocol, Self, TypeVar
+    from typing import overload as overload
+
     import numpy as np
     import pandas as pd
     import polars as pl
@@ -27,14 +31,20 @@ if TYPE_CHECKING:
         def vectors(self) -> NDArray[np.float32]: ...
         def stream(self, places: list[int] | None, has_vectors: bool) -> object: ...
 
+    _P = TypeVar("_P", bound="Point")
+else:
+    _P = object
+
+    def overload(function):
+        """What `typing.overload` does, without importing it."""
+        return function
+
+
 
 #: Points that a notebook shows.
 _SHOWN = 100
 
 _INFINITY = float("inf")
-
-_P = TypeVar("_P", bound="Point")
-
 
 class Stream:
     """An Arrow stream that is ready, as the libraries ask for one."""
@@ -110,15 +120,21 @@ class Hit(Point):
         return f"Hit(id={self.id!r}, distance={distance}, metadata={self.metadata!r})"
 
 
-class _Sequence(Sequence[_P], Generic[_P]):
+class _Sequence(Sequence[_P]):
     """Some points out of what the native half found."""
 
-    __slots__ = ("_found", "_range")
+    __slots__ = ("_found", "_places")
     _kind: type[_P]
 
     def __init__(self, found: Found, places: range | None = None) -> None:
         self._found = found
-        self._range = range(len(found)) if places is None else places
+        self._places = places
+
+    @property
+    def _range(self) -> range:
+        if self._places is None:
+            self._places = range(len(self._found))
+        return self._places
 
     def __len__(self) -> int:
         return len(self._range)
@@ -249,6 +265,11 @@ class ManyHits(Sequence[Hits]):
         self._found = found
         #: For each query, which of `found` has its points, and where.
         self._places = places
+
+    @classmethod
+    def split(cls, found: Found, ends: Sequence[int]) -> ManyHits:
+        """Points of many queries, those of each behind those of the one before."""
+        return cls([found], [(0, range(*places)) for places in zip([0, *ends[:-1]], ends)])
 
     def __len__(self) -> int:
         return len(self._places)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from .errors import FilterError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     import datetime
 
 _BASES: tuple[Any, ...] = (str, bool, int, float, list, tuple)

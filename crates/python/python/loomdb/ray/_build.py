@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from .._database import Metric
-    from .._progress import Progress
+    from .._types import Metric, Progress
 
 #: Rows of the sample that centers are found in, for each shard.
 _SAMPLE_ROWS = 256

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import _inputs, _keywords, _values
-from .._collection import Filter
+from .._types import Filter
 from .._results import Hits, ManyHits, package
 from ..errors import DeadlineError, Error, InvalidInputError
 from ..shards import Manifest, _merge

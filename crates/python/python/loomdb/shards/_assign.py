@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .._database import Metric
+    from .._types import Metric
 
 
 def shard_of(ids: Any, shards: int) -> NDArray[np.int64]:

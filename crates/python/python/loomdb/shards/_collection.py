@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import _inputs, _keywords
-from .._collection import Collection, Filter
+from .._collection import Collection
 from .._results import Hits, ManyHits
+from .._types import Filter
 from . import _merge
 from ._files import Place
 from ._manifest import Manifest

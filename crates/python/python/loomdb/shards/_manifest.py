@@ -13,7 +13,7 @@ from ._files import Place
 from ._shard import ShardInfo
 
 if TYPE_CHECKING:
-    from .._database import Metric
+    from .._types import Metric
 
 #: The name of the file.
 FILE = "shards.json"

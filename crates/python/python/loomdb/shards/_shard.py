@@ -18,8 +18,7 @@ from . import _files
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .._database import Metric
-    from .._progress import Progress
+    from .._types import Metric, Progress
 
 #: The one collection of a shard.
 COLLECTION = "default"
@@ -88,9 +87,9 @@ def build_shard(
     table = _table(batches)
     out = Path(out)
     with _files.staged(out) as place:
-        options: Any = {"threads": threads, "m": m, "ef_construction": ef_construction}
-        with _database.open(place, durability="on_commit", **options) as db:
-            points = db.collection(COLLECTION, metric=metric)
+        with _database.open(place, durability="on_commit", threads=threads) as db:
+            graph: Any = {"m": m, "ef_construction": ef_construction}
+            points = db.collection(COLLECTION, metric=metric, **graph)
             if table.num_rows:
                 columns = {"id_column": id, "vector_column": vector}
                 points.add(table, progress=progress, **columns)

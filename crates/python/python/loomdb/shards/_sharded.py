@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from .. import _values
 from .._closing import Closing
-from .._collection import Filter, Id
 from .._results import Point
+from .._types import Filter, Id, Metric
 from ..errors import InvalidInputError
 from . import _assign
 from ._manifest import Manifest
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .._database import Metric
     from ._open import Asked
 
 
