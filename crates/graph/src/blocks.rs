@@ -106,6 +106,19 @@ impl<T: Default> Blocks<T> {
         &block[place * self.stride..][..self.stride]
     }
 
+    /// The elements of a row, and of those behind it that lie there in one piece.
+    pub(crate) fn run(&self, row: usize) -> &[T] {
+        let Some(behind) = row.checked_sub(self.base_len) else {
+            return match &*self.base {
+                Base::Own(values) => &values[row * self.stride..],
+                Base::Stored(stored) => stored.row(row),
+            };
+        };
+        let (block, place) = (behind >> self.shift, behind & ((1 << self.shift) - 1));
+        let block = &self.later[block / GROUP_BLOCKS][block % GROUP_BLOCKS];
+        &block[place * self.stride..]
+    }
+
     /// Bytes held by this version, in memory or in files.
     pub(crate) fn bytes(&self) -> usize {
         let later = self.later.iter().flat_map(|group| group.iter());
@@ -232,6 +245,17 @@ mod tests {
             for row in 0..version.len() {
                 let first = 3 * row as u32;
                 assert_eq!(version.row(row), [first, first + 1, first + 2]);
+                assert_eq!(version.run(row)[..3], [first, first + 1, first + 2]);
+            }
+            let mut row = 0;
+            while row < version.len() {
+                let run = version.run(row);
+                let rows = (run.len() / 3).min(version.len() - row);
+                let first = 3 * row as u32;
+                assert!(
+                    rows > 0 && run[..3 * rows].iter().copied().eq(first..first + 3 * rows as u32)
+                );
+                row += rows;
             }
         }
     }

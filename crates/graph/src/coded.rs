@@ -86,24 +86,47 @@ impl<'a> ByCodes<'a> {
 
     /// The `keep` nearest of the first `places` nodes, called by their places: the same as from
     /// all values. The nearest by codes are measured, then all that may be as near as the last.
+    /// Of nodes farther away than `max_distance` nobody wants to know: then only those that may be
+    /// as near as that are measured.
     pub(crate) fn nearest_of_all(
         &self,
         places: u32,
         node: impl Fn(u32) -> u32 + Copy,
-        keep: usize,
+        (keep, max_distance): (usize, Option<f32>),
     ) -> Vec<Candidate> {
-        let mut near = Nearest::new(self.space.kernels(), 1, keep);
-        let mut coded = Vec::with_capacity(places as usize);
-        scan::each(self, (0..places).map(node), |_, distance| {
-            near.offer(0, distance, coded.len() as u32);
-            coded.push(distance);
+        let coded = self.coded(places, node);
+        let last = max_distance.or_else(|| {
+            let mut near = Nearest::new(self.space.kernels(), 1, keep);
+            (0..).zip(&coded).for_each(|(place, distance)| near.offer(0, *distance, place));
+            let nearest: Vec<u32> = near.sorted(0).iter().map(|near| near.node()).collect();
+            self.measured(&nearest, node, keep).last().map(|last| last.distance())
         });
-        let nearest: Vec<u32> = near.sorted(0).iter().map(|near| near.node()).collect();
-        let last = self.measured(&nearest, node, keep).last().map(|last| last.distance());
         let last = self.codes.in_steps(self.space.metric(), last.unwrap_or(f32::INFINITY));
-        let reach = (last.sqrt() + self.slack) * ROUNDING;
+        let reach = (last.max(0.0).sqrt() + self.slack) * ROUNDING;
         let is_near = |place: &u32| coded[*place as usize] <= reach * reach;
-        self.measured(&(0..places).filter(is_near).collect::<Vec<_>>(), node, keep)
+        let near: Vec<u32> = (0..places).filter(is_near).collect();
+        if near.is_empty() { Vec::new() } else { self.measured(&near, node, keep) }
+    }
+
+    /// The distances of codes to the first `places` nodes; those of nodes that follow each other
+    /// are measured where they lie.
+    fn coded(&self, places: u32, node: impl Fn(u32) -> u32) -> Vec<f32> {
+        let mut coded = Vec::with_capacity(places as usize);
+        let mut place = 0;
+        while place < places {
+            let first = node(place);
+            let follows = |count: &u32| node(place + count) == first + count;
+            let count = 1 + (1..places - place).take_while(follows).count();
+            self.codes.each_product(self.code, (first, count), |node, norm, product| {
+                coded.push(if norm.is_clamped() {
+                    self.distance_by_values(node)
+                } else {
+                    square(self.norm, norm, product)
+                });
+            });
+            place += count as u32;
+        }
+        coded
     }
 
     /// The `keep` nearest of some places by their values.
@@ -272,6 +295,11 @@ mod tests {
                     assert_eq!(coded, by_values.search(query, k).unwrap(), "{metric}, {k}");
                     let coded = behind.search_among(query, k, &some).unwrap();
                     assert_eq!(coded, by_values.search_among(query, k, &some).unwrap());
+                    let within = coded[k / 2].distance;
+                    let near = behind.search_among_within(query, (k, within), &some).unwrap();
+                    let last = near.iter().rposition(|near| near.distance <= within).unwrap();
+                    let expected = coded.iter().rposition(|near| near.distance <= within);
+                    assert_eq!(near[..=last], coded[..=expected.unwrap()], "{metric}, {k}");
                 }
                 assert_eq!(graph.flat().search(query, K).unwrap(), exact(&graph, query));
             }

@@ -38,6 +38,9 @@ const MADE_MARGIN: f32 = 1.25;
 /// Rows that are encoded by one task.
 const CHUNK_ROWS: usize = 512;
 
+/// Codes in one piece of memory that are multiplied together.
+const RUN_ROWS: usize = 64;
+
 /// Rows of codes are whole registers.
 const DEPTH: usize = 32;
 
@@ -58,7 +61,7 @@ pub(crate) struct Codes {
 
 /// The squared length of a code, and in the highest bit whether a value of the row lies outside
 /// of the range of codes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Norm(u32);
 
 /// Which squared distances are large beside the rounding of rows.
@@ -288,6 +291,28 @@ impl Codes {
     #[inline]
     pub(crate) fn products(&self, code: &[i8], nodes: &[u32], out: &mut [i32]) {
         self.kernels.dot_bytes_many(code, &self.values, nodes, out);
+    }
+
+    /// Calls `take` with the inner product of a code with that of each of `count` nodes that
+    /// follow `first`, and with their lengths, in their order.
+    pub(crate) fn each_product(
+        &self,
+        code: &[i8],
+        (first, count): (u32, usize),
+        mut take: impl FnMut(u32, Norm, i32),
+    ) {
+        let mut products = [0; RUN_ROWS];
+        let (mut node, end) = (first as usize, first as usize + count);
+        while node < end {
+            let (values, norms) = (self.values.run(node), self.norms.run(node));
+            let rows = (values.len() / self.depth).min(norms.len()).min(end - node).min(RUN_ROWS);
+            let products = &mut products[..rows];
+            self.kernels.dot_bytes_run(code, &values[..rows * self.depth], products);
+            for ((node, norm), product) in (node as u32..).zip(norms).zip(products) {
+                take(node, *norm, *product);
+            }
+            node += rows;
+        }
     }
 
     #[inline]

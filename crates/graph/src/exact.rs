@@ -102,7 +102,7 @@ impl Flat {
         check_search(k, k)?;
         let query = self.space.query(query)?;
         let among = Among::All(self.len());
-        Ok(self.named(among, &self.nearest(&query, k, among)))
+        Ok(self.named(among, &self.nearest(&query, (k, None), among)))
     }
 
     /// The `k` nearest of some rows, nearest first, ties in the order of `rows`; fewer only when
@@ -121,7 +121,28 @@ impl Flat {
     ) -> Result<Vec<Neighbor>, Error> {
         check_search(k, k)?;
         let query = self.space.query(query)?;
-        Ok(self.named(Among::Some(rows), &self.nearest(&query, k, Among::Some(rows))))
+        Ok(self.named(Among::Some(rows), &self.nearest(&query, (k, None), Among::Some(rows))))
+    }
+
+    /// [`Self::search_among`] for who knows of `k` others at most `max_distance` away: rows that
+    /// are farther away may be missing. Few rows are measured then.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn search_among_within(
+        &self,
+        query: &[f32],
+        (k, max_distance): (usize, f32),
+        rows: &[u32],
+    ) -> Result<Vec<Neighbor>, Error> {
+        check_search(k, k)?;
+        let query = self.space.query(query)?;
+        let max_distance = Some(self.space.metric().computed(max_distance));
+        let found = self.nearest(&query, (k, max_distance), Among::Some(rows));
+        Ok(self.named(Among::Some(rows), &found))
     }
 
     /// [`Self::search`] for each row of `queries`, on all threads of `workers`.
@@ -165,7 +186,7 @@ impl Flat {
         let query = |row| self.space.query(queries.row(row)).map_err(|error| at_row(error, row));
         let queries: Vec<Query<'_>> = (0..queries.len()).map(query).collect::<Result<_, _>>()?;
         if queries.len() < MIN_STRIPE_QUERIES {
-            let answer = |query| self.named(among, &self.nearest(query, k, among));
+            let answer = |query| self.named(among, &self.nearest(query, (k, None), among));
             return workers.run(|| Ok(queries.par_iter().map(answer).collect()));
         }
         workers.run(|| {
@@ -237,7 +258,7 @@ impl Flat {
             let mut near = self.measured(query, near, among);
             near.truncate(k);
             let is_exact = is_all || near.last().is_none_or(|last| last.distance() < least);
-            let near = if is_exact { near } else { self.nearest(query, k, among) };
+            let near = if is_exact { near } else { self.nearest(query, (k, None), among) };
             self.named(among, &near)
         };
         queries.iter().enumerate().map(answer).collect()
@@ -255,14 +276,20 @@ impl Flat {
         near
     }
 
-    fn nearest(&self, query: &Query<'_>, k: usize, among: Among<'_>) -> Vec<Candidate> {
+    /// The nearest `k`; those farther away than a distance may be missing.
+    fn nearest(
+        &self,
+        query: &Query<'_>,
+        (k, max_distance): (usize, Option<f32>),
+        among: Among<'_>,
+    ) -> Vec<Candidate> {
         let nodes = (0..among.len() as u32).map(|place| among.node(place));
         let keep = k.min(among.len()).max(1);
-        if among.len() >= MIN_CODED_SHARE * keep {
+        if max_distance.is_some() || among.len() >= MIN_CODED_SHARE * keep {
             let mut code = Vec::new();
             if let Some(by_codes) = ByCodes::of_query(&self.space, *query, &mut code) {
-                let node = |place| among.node(place);
-                return by_codes.nearest_of_all(among.len() as u32, node, keep);
+                let (node, wanted) = (|place| among.node(place), (keep, max_distance));
+                return by_codes.nearest_of_all(among.len() as u32, node, wanted);
             }
         }
         scan::nearest(&self.space, query, nodes, keep)

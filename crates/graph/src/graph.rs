@@ -316,6 +316,19 @@ impl Graph {
         self.len() - count
     }
 
+    /// The number of nodes whose codes are not those of their rows: 0 unless they are damaged. All
+    /// are made again, which takes about as long as reading the rows.
+    pub fn wrong_codes(&self, workers: &Workers) -> usize {
+        let Some(codes) = self.space.codes() else { return 0 };
+        let is_wrong = |code: &mut Vec<i8>, node: u32| {
+            let encoded = codes.encode(self.space.row(node), self.space.scale(node), code);
+            code[..] != *codes.code(node) || encoded.norm != codes.norm(node)
+        };
+        let nodes = (0..self.len() as u32).into_par_iter();
+        let wrong = nodes.map_init(Vec::new, is_wrong).filter(|is_wrong| *is_wrong);
+        workers.run(|| wrong.count())
+    }
+
     pub(crate) fn tower(&self, node: u32) -> Tower {
         self.towers.row(node as usize)[0]
     }

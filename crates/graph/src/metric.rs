@@ -41,6 +41,14 @@ impl Metric {
             Self::Ip => distance,
         }
     }
+
+    /// The distance, up to its rounding, that is reported as this one.
+    pub(crate) fn computed(self, reported: f32) -> f32 {
+        match self {
+            Self::L2 => reported * reported,
+            Self::Cosine | Self::Ip => reported,
+        }
+    }
 }
 
 impl fmt::Display for Metric {

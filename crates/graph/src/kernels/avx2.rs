@@ -16,7 +16,7 @@ use std::arch::x86_64::{
 use super::lanes::{Lanes, NearestLanes};
 use super::{
     CODE_ROWS, COLUMN_LANES, Passed, Rounded, Rounding, SHORT_LIST, Scan, Survivors, avx2_tiles,
-    many, round, scalar,
+    many, round, run, scalar,
 };
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -93,6 +93,11 @@ impl Avx2 {
         out: &mut [i32],
     ) {
         with_proof!(dot_bytes_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes_run(self, query: &[i8], rows: &[i8], out: &mut [i32]) {
+        with_proof!(dot_bytes_run(query, rows, out));
     }
 
     pub(super) fn round(self, rounding: Rounding<'_>) -> Rounded {
@@ -227,30 +232,48 @@ fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
     _mm_cvtsi128_si32(one) + scalar::dot_bytes(left, right)
 }
 
-/// Several rows at a time: a row of bytes is so short that adding up the lanes of each alone would
-/// take as long as the products.
 #[target_feature(enable = "avx2,fma")]
 fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
     let (groups, rest) = nodes.as_chunks::<SUMS>();
     let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
-    let (queries, query_rest) = query.as_chunks::<BYTES>();
     for (nodes, out) in groups.iter().zip(outs) {
-        let rows = nodes.map(|node| rows.row(node as usize).as_chunks::<BYTES>());
-        let mut sums = [_mm256_setzero_si256(); SUMS];
-        for (index, query) in queries.iter().enumerate() {
-            let query = load_bytes(query);
-            for (sum, (row, _)) in sums.iter_mut().zip(&rows) {
-                *sum = add_products(*sum, query, load_bytes(&row[index]));
-            }
-        }
-        *out = reduce_integers(sums);
-        if !query_rest.is_empty() {
-            for (out, (_, row_rest)) in out.iter_mut().zip(&rows) {
-                *out += scalar::dot_bytes(query_rest, row_rest);
-            }
-        }
+        *out = dot_bytes_group(query, nodes.map(|node| rows.row(node as usize)));
     }
     many(query, rows, rest, out_rest, |left, right| dot_bytes(left, right));
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn dot_bytes_run(query: &[i8], rows: &[i8], out: &mut [i32]) {
+    let (groups, rest) = rows.split_at(out.len() / SUMS * SUMS * query.len());
+    let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
+    for (rows, out) in groups.chunks_exact((SUMS * query.len()).max(1)).zip(outs) {
+        let row = |index: usize| &rows[index * query.len()..][..query.len()];
+        *out = dot_bytes_group(query, std::array::from_fn(row));
+    }
+    run(query, rest, out_rest, |left, right| dot_bytes(left, right));
+}
+
+/// Several rows at a time: a row of bytes is so short that adding up the lanes of each alone would
+/// take as long as the products.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dot_bytes_group(query: &[i8], rows: [&[i8]; SUMS]) -> [i32; SUMS] {
+    let (queries, query_rest) = query.as_chunks::<BYTES>();
+    let rows = rows.map(<[i8]>::as_chunks::<BYTES>);
+    let mut sums = [_mm256_setzero_si256(); SUMS];
+    for (index, query) in queries.iter().enumerate() {
+        let query = load_bytes(query);
+        for (sum, (row, _)) in sums.iter_mut().zip(&rows) {
+            *sum = add_products(*sum, query, load_bytes(&row[index]));
+        }
+    }
+    let mut out = reduce_integers(sums);
+    if !query_rest.is_empty() {
+        for (out, (_, row_rest)) in out.iter_mut().zip(&rows) {
+            *out += scalar::dot_bytes(query_rest, row_rest);
+        }
+    }
+    out
 }
 
 /// Adds the products of bytes to the sums of their lanes. The first factor gives its sign to the

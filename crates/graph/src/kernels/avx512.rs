@@ -111,6 +111,14 @@ impl Avx512 {
     }
 
     #[inline]
+    pub(super) fn dot_bytes_run(self, query: &[i8], rows: &[i8], out: &mut [i32]) {
+        match self.vnni {
+            Some(vnni) => vnni.dot_bytes_run(query, rows, out),
+            None => self.avx2.dot_bytes_run(query, rows, out),
+        }
+    }
+
+    #[inline]
     pub(super) fn scan(self, row: &Scan<'_>, survivors: &mut Survivors) {
         with_proof!(scan(row, survivors));
     }

@@ -196,6 +196,13 @@ impl Kernels {
         dispatch!(self, dot_bytes_many(query, rows, nodes, out));
     }
 
+    /// [`Self::dot_bytes_many`] of rows that lie one behind the other.
+    #[inline]
+    pub(crate) fn dot_bytes_run(self, query: &[i8], rows: &[i8], out: &mut [i32]) {
+        debug_assert!(rows.len() == query.len() * out.len());
+        dispatch!(self, dot_bytes_run(query, rows, out));
+    }
+
     /// Rounds a row to one byte a value.
     pub(crate) fn round(self, rounding: Rounding<'_>) -> Rounded {
         debug_assert!(rounding.row.len() == rounding.code.len());
@@ -348,6 +355,15 @@ fn many<T: Default, D>(
 ) {
     for (&node, out) in nodes.iter().zip(out) {
         *out = distance(query, rows.row(node as usize));
+    }
+}
+
+/// Applies `product` to `query` and each of the rows that lie one behind the other.
+#[inline(always)]
+#[allow(clippy::inline_always)] // so that it takes on the caller's instruction set
+fn run(query: &[i8], rows: &[i8], out: &mut [i32], product: impl Fn(&[i8], &[i8]) -> i32) {
+    for (row, out) in rows.chunks_exact(query.len().max(1)).zip(out) {
+        *out = product(query, row);
     }
 }
 

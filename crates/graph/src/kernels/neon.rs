@@ -10,7 +10,7 @@ use std::arch::aarch64::{
 
 use super::lanes::{Lanes, NearestLanes};
 use super::{
-    CODE_ROWS, COLUMN_LANES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many, scalar,
+    CODE_ROWS, COLUMN_LANES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many, run, scalar,
 };
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -86,6 +86,11 @@ impl Neon {
         out: &mut [i32],
     ) {
         with_proof!(dot_bytes_many(query, rows, nodes, out));
+    }
+
+    #[inline]
+    pub(super) fn dot_bytes_run(self, query: &[i8], rows: &[i8], out: &mut [i32]) {
+        with_proof!(dot_bytes_run(query, rows, out));
     }
 
     /// The plain loop: the compiler makes it wide, as NEON has no masks to gain from.
@@ -197,6 +202,11 @@ fn load(values: &[f32]) -> float32x4_t {
 #[target_feature(enable = "neon")]
 fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
     many(query, rows, nodes, out, |left, right| dot_bytes(left, right));
+}
+
+#[target_feature(enable = "neon")]
+fn dot_bytes_run(query: &[i8], rows: &[i8], out: &mut [i32]) {
+    run(query, rows, out, |left, right| dot_bytes(left, right));
 }
 
 #[inline]

@@ -3,7 +3,7 @@
 use super::lanes::{Key, Lanes, NearestLanes};
 use super::{
     CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many,
-    round,
+    round, run,
 };
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -30,6 +30,10 @@ pub(super) fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
 
 pub(super) fn dot_bytes_many(q: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
     many(q, rows, nodes, out, dot_bytes);
+}
+
+pub(super) fn dot_bytes_run(query: &[i8], rows: &[i8], out: &mut [i32]) {
+    run(query, rows, out, dot_bytes);
 }
 
 pub(super) fn round(rounding: Rounding<'_>) -> Rounded {

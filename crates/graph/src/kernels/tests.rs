@@ -165,6 +165,11 @@ fn many_inner_products_of_bytes_are_those_of_each() {
                 let row = |node: &u32| rows.row(*node as usize);
                 let oracle = nodes[..count].iter().map(|node| scalar::dot_bytes(&query, row(node)));
                 assert!(out.into_iter().eq(oracle), "{} {dim} {count}", kernels.name());
+                let rows = codes(count * dim, 19);
+                let mut out = vec![0; count];
+                kernels.dot_bytes_run(&query, &rows, &mut out);
+                let oracle = rows.chunks(dim).map(|row| scalar::dot_bytes(&query, row));
+                assert!(out.into_iter().eq(oracle), "{} {dim} {count}", kernels.name());
             }
         }
     }

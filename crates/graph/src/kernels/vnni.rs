@@ -60,6 +60,15 @@ impl Vnni {
         }
     }
 
+    #[inline]
+    pub(super) fn dot_bytes_run(self, query: &[i8], rows: &[i8], out: &mut [i32]) {
+        #[allow(unsafe_code)]
+        // SAFETY: a `Vnni` exists only where the processor has the instructions.
+        unsafe {
+            dot_bytes_run(query, rows, out);
+        }
+    }
+
     pub(super) fn multiply_bytes(
         self,
         rows: &[&[i8]; CODE_ROWS],
@@ -91,6 +100,23 @@ fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32
     }
     for (node, out) in rest.iter().zip(out_rest) {
         let [sum] = add_products(start, query, [rows.row(*node as usize)]);
+        *out = _mm512_reduce_add_epi32(sum);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn dot_bytes_run(query: &[i8], rows: &[i8], out: &mut [i32]) {
+    let start = start(query);
+    let row = |index: usize| &rows[index * query.len()..][..query.len()];
+    let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
+    let done = outs.len() * SUMS;
+    for (group, out) in outs.iter_mut().enumerate() {
+        let first = group * SUMS;
+        let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
+        *out = reduce(add_products(start, query, rows));
+    }
+    for (index, out) in out_rest.iter_mut().enumerate() {
+        let [sum] = add_products(start, query, [row(done + index)]);
         *out = _mm512_reduce_add_epi32(sum);
     }
 }

@@ -63,8 +63,10 @@ pub(super) fn answer(snapshot: &Snapshot, options: &Options, query: &[f32]) -> R
     if search.plan.strategy == SearchStrategy::Scan {
         return search.scan(query, Vec::new(), 0);
     }
-    let in_tail = search.view.scan(query, options.k, &search.tail)?;
-    search.walk(query, in_tail)
+    search.walk(query, |farthest| match farthest {
+        Some(distance) => search.view.scan_tail(query, (options.k, distance), &search.tail),
+        None => search.view.scan(query, options.k, &search.tail),
+    })
 }
 
 /// The answers to many queries, on all threads.
@@ -83,10 +85,9 @@ pub(super) fn answer_many(
     // This also refuses what is no query, with its row.
     let in_tail = search.view.scan_many(queries, options.k, &search.tail)?;
     let pairs: Vec<_> = in_tail.into_iter().enumerate().collect();
-    let answers = search
-        .view
-        .workers()
-        .map(&pairs, |(row, in_tail)| Ok(search.walk(queries.row(*row), in_tail.clone())?.hits));
+    let answers = search.view.workers().map(&pairs, |(row, in_tail)| {
+        Ok(search.walk(queries.row(*row), |_| Ok(in_tail.clone()))?.hits)
+    });
     answers.into_iter().collect()
 }
 
@@ -121,8 +122,13 @@ impl<'a> Prepared<'a> {
         Ok(Some(Self { view, allowed, k: *k, ask, plan, tail }))
     }
 
-    /// Walks through the graph until `k` matches are found; `in_tail` are the nearest behind it.
-    fn walk(&self, query: &[f32], in_tail: Vec<index::Hit>) -> Result<Answer> {
+    /// Walks through the graph until `k` matches are found. `in_tail` finds the nearest behind it,
+    /// given how far away the last of `k` is that the walk found.
+    fn walk(
+        &self,
+        query: &[f32],
+        in_tail: impl FnOnce(Option<f32>) -> Result<Vec<index::Hit>>,
+    ) -> Result<Answer> {
         let mut plan = self.plan;
         let (mut beams, mut computed) = (Vec::new(), self.tail.len() as u64);
         while plan.strategy != SearchStrategy::Scan {
@@ -131,7 +137,7 @@ impl<'a> Prepared<'a> {
             computed += added;
             beams.push(plan.beam);
             if hits.len() >= self.k.min(self.ask.allowed) {
-                hits.extend(in_tail);
+                hits.extend(in_tail(hits.get(self.k - 1).map(|last| last.distance))?);
                 index::sort_hits(&mut hits);
                 hits.truncate(self.k);
                 let (strategy, matches) = (plan.strategy, self.allowed.count());

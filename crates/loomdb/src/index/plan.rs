@@ -19,7 +19,7 @@
 //! | no | no | limit | 16 limits |
 //! | no | yes | limit | 2 limits |
 //! | yes | no | limit | 16 limits |
-//! | yes | yes | an eighth of the limit | a quarter |
+//! | yes | yes | a 24th of the limit | a twelfth |
 //!
 //! Searched is a tail that at least one search has met for every four of its rows: fewer searches
 //! cost less than what they would make writers wait for.
@@ -35,7 +35,7 @@ const MAX_SEARCHED_TAIL: usize = 2;
 
 /// A tail behind a graph is linked from this part of the limit on when it is searched, and makes
 /// writers wait from twice that.
-const SEARCHED_PART: usize = 8;
+const SEARCHED_PART: usize = 24;
 
 /// Shorter tails are not linked sooner: a chunk has to be worth its while.
 const MIN_CHUNK_ROWS: usize = 64;
@@ -148,7 +148,7 @@ mod tests {
             (false, 0, 2_000, 32_000),
             (false, enough, 2_000, 4_000),
             (true, 0, 2_000, 32_000),
-            (true, enough, 250, 500),
+            (true, enough, 83, 166),
         ] {
             let tail = |rows| Tail { rows, limit, searches, has_graph };
             assert!(!tail(due).is_due() && tail(due + 1).is_due(), "{:?}", tail(due));

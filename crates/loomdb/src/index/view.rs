@@ -110,6 +110,20 @@ impl View {
         Ok(self.state.merged(&near, &in_tail, k))
     }
 
+    /// The nearest of some rows behind the graph, for who knows of `k` others at most
+    /// `max_distance` away: rows that are farther away may be missing.
+    pub(crate) fn scan_tail(
+        &self,
+        query: &[f32],
+        (k, max_distance): (usize, f32),
+        rows: &[u32],
+    ) -> Result<Vec<Hit>> {
+        self.shared.note_searches(1);
+        let (_, in_tail) = self.split(rows);
+        let near = self.state.tail.search_among_within(query, (k, max_distance), &in_tail)?;
+        Ok(self.state.merged(&[], &near, k))
+    }
+
     /// [`Self::scan`] for each row of `queries`, by tiles, on all threads.
     pub(crate) fn scan_many(
         &self,
