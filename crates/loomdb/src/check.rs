@@ -161,6 +161,13 @@ impl Finding {
         Self { severity, file, offset: error.offset(), what, advice }
     }
 
+    /// What was found in an open collection, whose files are sound.
+    pub(crate) fn in_memory(severity: Severity, error: &Error) -> Self {
+        let finding = Self::new(severity, error);
+        let advice = error.advice().map(str::to_owned).or(finding.advice);
+        Self { advice, ..finding }
+    }
+
     pub(crate) fn note(what: String) -> Self {
         Self { severity: Severity::Note, file: None, offset: None, what, advice: None }
     }

@@ -32,7 +32,7 @@ pub use collection::{
     Page, Pages, Point, Points, Schema, Search, SearchMany, SearchStrategy, Snapshot, Within,
     Writer, table_bytes,
 };
-pub use database::{BackupInfo, BackupOptions, Database, Durability, OpenOptions};
+pub use database::{BackupInfo, BackupOptions, Compaction, Database, Durability, OpenOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{ExportOptions, Exported};
 pub use filter::Filter;

@@ -106,12 +106,11 @@ impl Job<'_> {
         let (_, build) = timed(|| {
             let building = Progress::new("building");
             match self.existing {
-                Existing::Upsert => collection.upsert_watched(&batch, &building),
-                _ => collection.add_watched(&batch, &building),
+                Existing::Upsert => collection.upsert_owned(batch, &building),
+                _ => collection.add_owned(batch, &building),
             }
             .map_err(|error| self.in_words_of_options(error))
         })?;
-        drop(batch);
         interrupt::check()?;
         let ((), save) = timed(|| {
             let _progress = Progress::spinner("saving");

@@ -30,6 +30,7 @@ impl Snapshot {
             recall: self.sample_recall(options)?,
         };
         let mut errors = self.misplaced_ids(name);
+        errors.extend(self.wrong_codes(name).map(|error| (Severity::Graph, error)));
         if unreachable_nodes > 0 {
             let what = format!(
                 "no walk through the graph of the collection {name:?} reaches {unreachable_nodes} \
@@ -38,6 +39,18 @@ impl Snapshot {
             errors.push((Severity::Graph, Error::corrupted(what)));
         }
         Ok((checked, errors))
+    }
+
+    /// The codes of the graph are those of the vectors that lie beside it.
+    fn wrong_codes(&self, name: &str) -> Option<Error> {
+        let view = self.view.as_ref()?;
+        let (graph, _) = view.graph()?;
+        let wrong = graph.wrong_codes(view.workers());
+        let what = format!(
+            "the codes of {wrong} rows in the graph of the collection {name:?} are not those of \
+             their vectors, so searches may miss them"
+        );
+        (wrong > 0).then(|| Error::corrupted(what).advise("compact it: the graph is built anew"))
     }
 
     /// Every point is found by its id, and at its own row.
@@ -94,11 +107,48 @@ impl Snapshot {
 mod tests {
     use std::sync::Arc;
 
-    use loomdb_graph::Vectors;
+    use loomdb_graph::{Metric, StoredVectors, Vectors, Workers};
 
     use super::{CheckOptions, Severity, Snapshot, TOLD_IDS};
     use crate::collection::State;
+    use crate::index::{Index, IndexParams};
+    use crate::storage::segment::{StoredCodes, StoredGraph};
     use crate::{Batch, Database, Schema};
+
+    /// Whoever wrote the file gave it the checksum of what it wrote, so only the vectors tell.
+    #[test]
+    fn codes_that_are_not_those_of_their_vectors_are_told() {
+        const DIM: usize = 32;
+        let values: Vec<f32> = (0..3_000 * DIM as u32).map(|at| (at * at % 97) as f32).collect();
+        let vectors = Vectors::from_flat(DIM, &values).unwrap();
+        let db = Database::in_memory().unwrap();
+        let docs = db.collection("docs", Schema::new(DIM).metric(Metric::L2)).unwrap();
+        docs.add(&Batch::without_ids(vectors.clone())).unwrap();
+        let snapshot = docs.snapshot();
+        let (graph, order) = snapshot.view.as_ref().unwrap().graph().unwrap();
+        let codes = (0..graph.len() as u32).flat_map(|node| graph.code(node).unwrap().to_vec());
+        let mut codes: Vec<i8> = codes.collect();
+        for (wrong, damaged) in [(0, 0), (1, 5 * DIM), (2, 6 * DIM)] {
+            codes[damaged] ^= i8::from(wrong > 0);
+            let mut rows = StoredVectors::new(DIM).unwrap();
+            rows.push(Arc::new(vectors.as_flat().to_vec())).unwrap();
+            let stored =
+                StoredCodes { parts: graph.code_parts().unwrap(), values: Arc::new(codes.clone()) };
+            let stored = StoredGraph { parts: graph.to_parts(), codes: Some(stored) };
+            let made_with = (IndexParams::default(), Arc::new(Workers::new(1).unwrap()));
+            let stored = Some((stored, order.to_vec()));
+            let (index, failure) = Index::restore(&rows, Metric::L2, stored, made_with).unwrap();
+            assert!(failure.is_none(), "{failure:?}");
+            let index = Some(Arc::new(index));
+            let snapshot = Snapshot::of(Arc::new(State { index, ..State::clone(&snapshot.state) }));
+            let (_, errors) = snapshot.check("docs", &CheckOptions::default()).unwrap();
+            let messages: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
+            match wrong {
+                0 => assert!(messages.is_empty(), "{messages:?}"),
+                _ => assert!(messages[0].contains(&format!("of {wrong} rows")), "{messages:?}"),
+            }
+        }
+    }
 
     /// No file can say so: ids are put in their places from the rows when a database is opened.
     #[test]

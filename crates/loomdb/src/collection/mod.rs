@@ -9,6 +9,7 @@ mod answer;
 mod batch;
 mod change;
 mod check;
+mod compacted;
 mod edit;
 mod fields;
 mod indexes;
@@ -30,7 +31,7 @@ mod writer;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -38,7 +39,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{Field, Schema as TableSchema};
 use loomdb_graph::{Observer, Vectors};
 
-use crate::database::Shared;
+use crate::database::Handle;
 use crate::export::{ExportOptions, Exported};
 use crate::limits::MAX_METADATA_BYTES;
 use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
@@ -69,6 +70,8 @@ pub(crate) struct Inner {
     pub name: ArcSwap<String>,
     pub state: ArcSwap<State>,
     pub is_dropped: AtomicBool,
+    /// The dead rows at which the last rewrite failed: it is tried again at twice as many.
+    pub failed_at: AtomicUsize,
 }
 
 impl Inner {
@@ -78,6 +81,7 @@ impl Inner {
             name: ArcSwap::from_pointee(name.to_owned()),
             state: ArcSwap::from_pointee(state),
             is_dropped: AtomicBool::new(false),
+            failed_at: AtomicUsize::new(0),
         }
     }
 
@@ -93,7 +97,7 @@ impl Inner {
 /// A named collection of points; clones are handles of the same one.
 #[derive(Clone)]
 pub struct Collection {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Handle>,
     pub(crate) inner: Arc<Inner>,
 }
 
@@ -120,6 +124,15 @@ impl Collection {
     /// # Errors
     /// As [`Self::add`]; `Canceled` when the observer asks, and then no points are added.
     pub fn add_watched(&self, batch: &Batch, observer: &dyn Observer) -> Result<Ids> {
+        self.put(batch.clone(), Putting::Add, Linking::Now(observer))
+    }
+
+    /// [`Self::add_watched`] of points that the caller gives up. The graph of a new collection is
+    /// then built where the vectors lie, which takes less memory, unless they are written first.
+    ///
+    /// # Errors
+    /// As [`Self::add_watched`].
+    pub fn add_owned(&self, batch: Batch, observer: &dyn Observer) -> Result<Ids> {
         self.put(batch, Putting::Add, Linking::Now(observer))
     }
 
@@ -136,6 +149,14 @@ impl Collection {
     /// # Errors
     /// As [`Self::upsert`]; `Canceled` when the observer asks, and then no points are written.
     pub fn upsert_watched(&self, batch: &Batch, observer: &dyn Observer) -> Result<Ids> {
+        self.put(batch.clone(), Putting::Upsert, Linking::Now(observer))
+    }
+
+    /// [`Self::upsert_watched`] of points that the caller gives up, as [`Self::add_owned`].
+    ///
+    /// # Errors
+    /// As [`Self::upsert_watched`].
+    pub fn upsert_owned(&self, batch: Batch, observer: &dyn Observer) -> Result<Ids> {
         self.put(batch, Putting::Upsert, Linking::Now(observer))
     }
 
@@ -144,26 +165,31 @@ impl Collection {
         Writer::new(self)
     }
 
-    fn put(&self, batch: &Batch, putting: Putting, linking: Linking<'_>) -> Result<Ids> {
-        let given = batch.ids.clone().unwrap_or(Ids::Integer(Vec::new()));
-        if batch.is_empty() {
+    fn put(&self, batch: Batch, putting: Putting, linking: Linking<'_>) -> Result<Ids> {
+        let is_small = batch.is_small() && matches!(linking, Linking::Now(_));
+        let Batch { ids, vectors, metadata } = batch;
+        let (rows, has_ids) = (vectors.len(), ids.is_some());
+        let given = ids.unwrap_or(Ids::Integer(Vec::new()));
+        if rows == 0 {
             return Ok(given);
         }
-        let metadata = batch.metadata.as_ref().map(prepared).transpose()?;
-        let (vectors, has_ids) = (Arc::clone(&batch.vectors), batch.ids.is_some());
+        let metadata = metadata.as_ref().map(prepared).transpose()?;
+        let vectors = Mutex::new(Some(vectors));
         let ids = Arc::new(Mutex::new(given));
         let given = Arc::clone(&ids);
         let make = move |state: &State| {
             let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
             if !has_ids {
-                *given = next_ids(state, vectors.len())?;
+                *given = next_ids(state, rows)?;
             }
             state.check_id_type(&given)?;
             putting.check(state, &given)?;
             let table = table(&given, metadata.as_ref())?;
-            Ok(Some(Change::Put { table, vectors: Arc::clone(&vectors) }))
+            let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only a small batch may be asked for twice; another is kept nowhere else.
+            let vectors = if is_small { vectors.clone() } else { vectors.take() };
+            Ok(vectors.map(|vectors| Change::Put { table, vectors }))
         };
-        let is_small = batch.is_small() && matches!(linking, Linking::Now(_));
         self.change(is_small, linking, make)?;
         let given = ids.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(given.clone())
@@ -262,7 +288,8 @@ impl Collection {
     }
 
     /// Rewrites the collection without the rows that were deleted or replaced, and builds its
-    /// graph anew. Readers go on meanwhile, writers of the database wait.
+    /// graph anew. Readers and writers go on meanwhile; under [`crate::Durability::OnCommit`]
+    /// writers wait.
     ///
     /// # Errors
     /// `StorageFull`, `Io`, `Poisoned`; nothing is lost.

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef};
-use loomdb_graph::{Observer, StoredVectors, Vectors};
+use loomdb_graph::{StoredVectors, Vectors};
 
 use super::fields::Fields;
-use super::places::{Places, SharedPlaces};
-use super::rows::{Rows, ids_of};
+use super::places::SharedPlaces;
 use super::state::{IdType, Making, State};
 use crate::index::{Index, View};
 use crate::storage::manifest::{Collection, FileRecord};
@@ -119,6 +118,13 @@ impl State {
         entry
     }
 
+    /// Waits until no rows are being linked.
+    pub(crate) fn wait_until_linked(&self) {
+        if let Some(index) = &self.index {
+            index.wait();
+        }
+    }
+
     fn describe(&self, entry: &mut Collection) {
         entry.dim = self.dim.unwrap_or_default();
         entry.id_type = self.id_type.map(|id_type| id_type.name().to_owned());
@@ -213,37 +219,5 @@ impl State {
         }
         self.index = Some(Arc::new(index));
         Ok(if is_damaged { 0 } else { self.graph_rows() })
-    }
-
-    /// The same points without the rows that were given up, in an index built anew.
-    pub(crate) fn compacted(&self, making: &Making, observer: &dyn Observer) -> Result<Self> {
-        /// Rows that are copied together.
-        const PIECE: usize = 1 << 16;
-        let schema = self.schema();
-        let live: Vec<u32> =
-            (0..self.rows.len() as u32).filter(|row| !self.deleted.contains(*row)).collect();
-        let mut rows = Rows::default();
-        let mut places = Places::default();
-        for piece in live.chunks(PIECE) {
-            let table = self.rows.select(piece, &schema)?;
-            places.append(&ids_of(&table)?);
-            rows.append(table, &schema)?;
-        }
-        let mut next = Self {
-            rows,
-            places: Arc::new(SharedPlaces::from(places)),
-            deleted: Arc::default(),
-            index: None,
-            ..self.clone()
-        };
-        if let (Some(index), false) = (&self.index, live.is_empty()) {
-            let view = index.view();
-            let mut vectors = Vectors::with_capacity(self.dim.unwrap_or(1), live.len())?;
-            live.iter().try_for_each(|row| vectors.push_rows(view.vector(*row as usize)))?;
-            let made_with = self.made_with(making);
-            let index = Index::build_with(vectors, self.metric, made_with, observer)?;
-            next.index = Some(Arc::new(index));
-        }
-        Ok(next)
     }
 }

@@ -108,7 +108,10 @@ pub(crate) enum Linking<'a> {
 #[derive(Debug)]
 pub(crate) struct Plan {
     next: State,
-    put: Option<(Ids, Arc<Vectors>)>,
+    /// The ids of new rows.
+    put: Option<Ids>,
+    /// Their vectors, unless they are in the graph already.
+    vectors: Option<Arc<Vectors>>,
     /// The graph with the new rows, if they go there at once.
     linked: Option<Linked>,
     /// How many rows were given up.
@@ -181,12 +184,12 @@ impl State {
     /// The next version; fails when the change cannot be made.
     pub(crate) fn plan(&self, change: Change, making: &Making) -> Result<Plan> {
         match change {
-            Change::Put { table, vectors } => self.plan_put(&table, &vectors, making),
+            Change::Put { table, vectors } => self.plan_put(&table, vectors, making),
             Change::Delete { table } => {
                 let found = self.find_all(&ids_of(&table)?);
                 let mut next = self.clone();
                 let replaced = next.give_up(&found);
-                Ok(Plan { next, put: None, linked: None, replaced })
+                Ok(Plan { next, put: None, vectors: None, linked: None, replaced })
             }
         }
     }
@@ -194,13 +197,13 @@ impl State {
     fn plan_put(
         &self,
         table: &RecordBatch,
-        vectors: &Arc<Vectors>,
+        vectors: Arc<Vectors>,
         making: &Making,
     ) -> Result<Plan> {
         let ids = ids_of(table)?;
         ids.validate()?;
         self.check_id_type(&ids)?;
-        self.check_vectors(vectors)?;
+        self.check_vectors(&vectors)?;
         if ids.len() != vectors.len() {
             return Err(Error::invalid("there is not one vector for each id"));
         }
@@ -232,7 +235,7 @@ impl State {
         let replaced = next.give_up(&self.find_all(&ids));
         let schema = next.schema();
         next.rows.append(super::fields::project(table, &schema)?, &schema)?;
-        Ok(Plan { next, put: Some((ids, Arc::clone(vectors))), linked: None, replaced })
+        Ok(Plan { next, put: Some(ids), vectors: Some(vectors), linked: None, replaced })
     }
 
     fn give_up(&mut self, found: &[Option<u32>]) -> u64 {
@@ -275,17 +278,29 @@ impl Plan {
 
     /// The vectors of the new rows.
     pub(crate) fn vectors(&self) -> Option<&Vectors> {
-        self.put.as_ref().map(|(_, vectors)| &**vectors)
+        self.vectors.as_deref()
     }
 
     /// Builds the graph of a large batch, the one part that takes long and may be canceled, while
-    /// nothing is written yet.
-    pub(crate) fn prepare(&mut self, linking: Linking<'_>) -> Result<()> {
-        if let (Linking::Now(observer), Some(vectors), Some(index)) =
-            (linking, self.vectors(), &self.next.index)
-        {
-            self.linked = index.prepare(vectors, observer)?;
-        }
+    /// nothing is written yet. Vectors that are not written to a file may go into it.
+    pub(crate) fn prepare(&mut self, linking: Linking<'_>, are_written: bool) -> Result<()> {
+        let (Linking::Now(observer), Some(index)) = (linking, &self.next.index) else {
+            return Ok(());
+        };
+        self.linked = match (self.vectors.take(), are_written) {
+            (Some(vectors), false) => match index.prepare_owned(vectors, observer)? {
+                Ok(linked) => Some(linked),
+                Err(vectors) => {
+                    let linked = index.prepare(&vectors, observer)?;
+                    self.vectors = Some(vectors);
+                    linked
+                }
+            },
+            (vectors, _) => {
+                self.vectors = vectors;
+                self.vectors().map_or(Ok(None), |vectors| index.prepare(vectors, observer))?
+            }
+        };
         Ok(())
     }
 
@@ -293,11 +308,12 @@ impl Plan {
     pub(crate) fn apply(self, sequence: u64, linking: Linking<'_>) -> Result<State> {
         let mut next = self.next;
         next.sequence = sequence;
-        if let (Some((ids, vectors)), Some(index)) = (self.put, &next.index) {
-            match (self.linked, linking) {
-                (Some(linked), _) => index.publish(linked)?,
-                (None, Linking::Now(_)) => index.append(&vectors).map(drop)?,
-                (None, Linking::Deferred) => index.append_to_tail(&vectors)?,
+        if let (Some(ids), Some(index)) = (self.put, &next.index) {
+            match (self.linked, self.vectors, linking) {
+                (Some(linked), _, _) => index.publish(linked)?,
+                (None, Some(vectors), Linking::Now(_)) => index.append(&vectors).map(drop)?,
+                (None, Some(vectors), Linking::Deferred) => index.append_to_tail(&vectors)?,
+                (None, None, _) => {}
             }
             next.places.append(&ids);
         }

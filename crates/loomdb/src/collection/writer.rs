@@ -166,7 +166,7 @@ impl<'a> Writer<'a> {
         let given = self.ids.as_ref().map(|_| pending.iter().map(|one| one.ids.clone()));
         let given: Option<Vec<Ids>> = given.and_then(Iterator::collect);
         let written = joined(pending, self.putting)
-            .and_then(|piece| self.collection.put(&piece, self.putting, linking));
+            .and_then(|piece| self.collection.put(piece, self.putting, linking));
         let written = written.map_err(|error| behind(error, self.written as usize))?;
         self.written += rows as u64;
         if let Some(ids) = &mut self.ids {

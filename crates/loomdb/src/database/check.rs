@@ -79,7 +79,7 @@ impl Shared {
             let snapshot = Snapshot::of(inner.state.load_full());
             let name = String::clone(&inner.name.load());
             let (checked, errors) = snapshot.check(&name, options)?;
-            let found = errors.iter().map(|(severity, error)| Finding::new(*severity, error));
+            let found = errors.iter().map(|(severity, error)| Finding::in_memory(*severity, error));
             report.findings.extend(found);
             report.collections.push(checked);
         }

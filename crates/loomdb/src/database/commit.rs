@@ -1,8 +1,7 @@
-//! Moving what is in the log into segments, making room, and closing.
+//! Moving what is in the log into segments, and closing.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-
-use loomdb_graph::Observer;
 
 use super::Shared;
 use super::compaction::merge_segments;
@@ -36,53 +35,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Rewrites a collection without the rows that were given up, watched by an observer, or by
-    /// that of the database.
-    pub(crate) fn compact(&self, inner: &Inner, observer: Option<&dyn Observer>) -> Result<()> {
-        let mut writer = self.lock_to_write()?;
-        inner.check_is_there()?;
-        self.compact_locked(&mut writer, inner, observer)
-    }
-
-    pub(super) fn compact_locked(
-        &self,
-        writer: &mut Writer,
-        inner: &Inner,
-        observer: Option<&dyn Observer>,
-    ) -> Result<()> {
-        let observer = observer.unwrap_or(&*self.making.observer);
-        let compacted = inner.state.load().compacted(&self.making, observer)?;
-        let mut saved = Saved::default();
-        if let Target::Directory(directory) = &mut writer.target {
-            let mut next = directory.manifest().clone();
-            self.list_collections(&mut next);
-            for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
-                entry.segments.clear();
-                (entry.graph, entry.order, entry.deletes) = (None, None, None);
-            }
-            let fs = Arc::clone(directory.fs());
-            let number = directory.next_number();
-            let root = directory.root().to_owned();
-            for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
-                let place = Place { fs: &*fs, root: &root, directory: &entry.directory.clone() };
-                let written = compacted
-                    .seal(place, entry, &mut saved, (None, number))
-                    .and_then(|()| compacted.save_graph(place, entry, &mut saved, number));
-                written.inspect_err(|error| directory.note(error))?;
-            }
-            let sequence = writer.sequence;
-            for entry in next.collections.iter_mut().filter(|one| one.number == inner.number) {
-                entry.sequence = entry.sequence.max(sequence);
-            }
-            writer.install(next)?;
-        }
-        writer.saved.insert(inner.number, saved);
-        inner.state.store(Arc::new(compacted));
-        Ok(())
-    }
-
     /// Ends the log cleanly and unlocks the directory.
     pub(super) fn close(&self) -> Result<()> {
+        self.is_closing.store(true, Ordering::Release);
+        self.wait_for_rewriting();
+        let _rewriting = self.rewriting();
         let mut writer = self.lock();
         let closed = if writer.is_broken() { Ok(()) } else { self.finish(&mut writer) };
         if !matches!(writer.target, Target::ReadOnly) {
@@ -99,7 +56,13 @@ impl Shared {
         }
         let has_grown = |inner: &Arc<Inner>| {
             let saved = writer.saved.get(&inner.number).copied().unwrap_or_default();
-            inner.state.load().graph_rows() >= GRAPH_GROWTH * saved.graph_rows.max(1)
+            let state = inner.state.load();
+            if saved.graph_rows == 0 {
+                // The index is dropped only when it is linked, and what was built would be lost,
+                // again and again for who opens a database for one write.
+                state.wait_until_linked();
+            }
+            state.graph_rows() >= GRAPH_GROWTH * saved.graph_rows.max(1)
         };
         if self.all().iter().any(has_grown) {
             return self.commit(writer);
@@ -116,7 +79,7 @@ impl Shared {
 
     /// Makes the collections of a manifest those that are there; whether that changed anything,
     /// which it does only under [`Durability::OnCommit`].
-    fn list_collections(&self, manifest: &mut Manifest) -> bool {
+    pub(super) fn list_collections(&self, manifest: &mut Manifest) -> bool {
         let all = self.all();
         let before = manifest.collections.len();
         manifest.collections.retain(|entry| all.iter().any(|one| one.number == entry.number));

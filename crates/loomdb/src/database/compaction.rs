@@ -1,4 +1,4 @@
-//! When space is given back, without being asked: two small pure functions, and who asks them.
+//! When space is given back, without being asked: two small pure functions.
 //!
 //! **Rows.** A collection is rewritten without its dead rows, those that were deleted or replaced,
 //! when they are more than the live ones and more than the flat limit. So a rewrite, which costs
@@ -21,11 +21,8 @@
 //! | 1,000; then 7 of 10 | 10 | the 7 small ones |
 //! | 7 of 500, then 7 of 70 | 70 | all of them |
 
-use super::Shared;
-use super::write::{Target, Writer};
-use crate::collection::{Inner, State};
+use crate::collection::State;
 use crate::storage::manifest::Collection;
-use crate::{Durability, Result};
 
 /// Segments of a size that become one.
 const FAN_OUT: usize = 8;
@@ -53,31 +50,6 @@ pub(super) fn kept_segments(segments: &[usize], mut rows: usize) -> usize {
 /// Segments of about one size have one rank.
 fn rank(rows: usize) -> u32 {
     rows.max(1).ilog(FAN_OUT)
-}
-
-impl Shared {
-    /// Rewrites a collection when it is due, behind a write that is finished. The writer waits for
-    /// it, readers do not. Under `OnCommit` only a commit does this: a rewrite is durable.
-    pub(super) fn give_back_space(&self, writer: &mut Writer, inner: &Inner) -> Result<()> {
-        let has_files = matches!(writer.target, Target::Directory(_));
-        if has_files && self.durability == Durability::OnCommit {
-            return Ok(());
-        }
-        self.compact_if_due(writer, inner)
-    }
-
-    /// Rewrites a collection when it is due.
-    pub(super) fn compact_if_due(&self, writer: &mut Writer, inner: &Inner) -> Result<()> {
-        let (rows, dead, flat_limit) = inner.state.load().space();
-        let failed_at = writer.unwritten.get(&inner.number).copied().unwrap_or_default();
-        if !is_due(rows, dead, flat_limit) || dead < 2 * failed_at {
-            return Ok(());
-        }
-        writer.unwritten.insert(inner.number, dead);
-        self.compact_locked(writer, inner, None)?;
-        writer.unwritten.remove(&inner.number);
-        Ok(())
-    }
 }
 
 /// Takes segments out of the entry of a collection that is about to be sealed, so that their rows

@@ -84,18 +84,25 @@ impl Shared {
         }
         line.is_led = true;
         drop(line);
-        let _lead = Lead(&self.line);
+        let lead = Lead(&self.line);
         let mut writer = self.lock();
         let requests = std::mem::take(&mut self.line.lock().requests);
-        self.write_all(&mut writer, requests);
-        take(&done).unwrap_or_else(|| {
+        let changed = self.write_all(&mut writer, requests);
+        let result = take(&done).unwrap_or_else(|| {
             // Who wrote for this thread has panicked.
             writer.set_broken();
             writer.check().map(|()| Some(0))
-        })
+        });
+        drop(writer);
+        drop(lead);
+        for inner in changed {
+            self.give_back_space(&inner);
+        }
+        result
     }
 
-    fn write_all(&self, writer: &mut Writer, requests: Vec<Request>) {
+    /// Writes for all who wait; the collections that changed.
+    fn write_all(&self, writer: &mut Writer, requests: Vec<Request>) -> Vec<Arc<Inner>> {
         let mut heads = Heads::new();
         let mut written = Vec::new();
         let mark = writer.mark(self);
@@ -109,7 +116,7 @@ impl Shared {
                 Err(error) => put(&request.done, Err(error)),
             }
         }
-        let Ok(mark) = mark else { return };
+        let Ok(mark) = mark else { return Vec::new() };
         match writer.sync_since(mark) {
             Ok(()) => {
                 for (inner, state) in heads.values() {
@@ -121,11 +128,13 @@ impl Shared {
                 for (inner, _) in heads.values() {
                     self.tidy_up(writer, inner, false);
                 }
+                heads.into_values().map(|(inner, _)| inner).collect()
             }
             Err(error) => {
                 for (done, _) in &written {
                     put(done, Err(error.repeated()));
                 }
+                Vec::new()
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A write makes its batch durable, then changes the memory, then publishes the new version. All
 //! collections share one log, so the order of batches is one order, also across collections.
-//! [`open`] reads, [`write`] writes, [`commit`] moves what is in the log into segments.
+//! [`open`] reads, [`write`] writes, [`commit`] moves what is in the log into segments, [`rewrite`]
+//! makes room.
 
 mod backup;
 mod check;
@@ -11,13 +12,16 @@ mod compaction;
 mod group;
 mod open;
 mod repair;
+mod rewrite;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use loomdb_graph::{Observer, Workers};
@@ -46,10 +50,22 @@ pub enum Durability {
     OnCommit,
 }
 
+/// When the space of dead rows is given back without being asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compaction {
+    /// On a thread of its own, while others read and write.
+    #[default]
+    InBackground,
+    /// Behind the write that makes it due, which returns when it is done; so the same calls always
+    /// do the same.
+    BehindWrites,
+}
+
 /// How a database is opened.
 #[derive(Clone)]
 pub struct OpenOptions {
     durability: Durability,
+    compaction: Compaction,
     is_read_only: bool,
     index: IndexParams,
     observer: Arc<dyn Observer + Send>,
@@ -60,6 +76,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             durability: Durability::default(),
+            compaction: Compaction::default(),
             is_read_only: false,
             index: IndexParams::default(),
             observer: Arc::new(()),
@@ -78,6 +95,12 @@ impl OpenOptions {
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// When the space of dead rows is given back; under [`Durability::OnCommit`] a commit does it.
+    #[must_use]
+    pub fn compaction(self, compaction: Compaction) -> Self {
+        Self { compaction, ..self }
     }
 
     /// Only to read, beside any number of other processes; see [`Database::refresh`].
@@ -115,12 +138,13 @@ impl OpenOptions {
         open::open(&self, path.as_ref())
     }
 
-    /// Makes a database without files; of the options only the index counts.
+    /// Makes a database without files; of the options only the index, the observer and the
+    /// compaction count.
     ///
     /// # Errors
     /// `InvalidInput` when the threads cannot be started.
     pub fn in_memory(self) -> Result<Database> {
-        open::in_memory(self.index)
+        open::in_memory(self)
     }
 }
 
@@ -143,12 +167,19 @@ impl OpenOptions {
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
 }
+
+/// What handles hold: when the last of them goes, the database is closed, whatever its own threads
+/// are doing.
+pub(crate) struct Handle(Arc<Shared>);
 
 /// What all handles share.
 pub(crate) struct Shared {
+    /// For threads of its own.
+    me: Weak<Self>,
     durability: Durability,
+    compaction: Compaction,
     making: Making,
     /// How a reader reads again; nothing for writers and for databases in memory.
     reader: Option<open::Source>,
@@ -159,6 +190,11 @@ pub(crate) struct Shared {
     warnings: Mutex<Vec<String>>,
     /// What the files of each collection take.
     files: Arc<ArcSwap<HashMap<u32, Files>>>,
+    /// Held by whoever rewrites a collection.
+    rewriting: Mutex<()>,
+    /// The thread that rewrites collections in the background.
+    rewriter: Mutex<Option<JoinHandle<()>>>,
+    is_closing: AtomicBool,
 }
 
 impl Database {
@@ -175,7 +211,7 @@ impl Database {
     /// # Errors
     /// `InvalidInput` when the threads cannot be started.
     pub fn in_memory() -> Result<Self> {
-        open::in_memory(IndexParams::default())
+        open::in_memory(OpenOptions::default())
     }
 
     /// Opens a collection, which is made when it is missing.
@@ -291,14 +327,16 @@ impl Database {
     /// # Errors
     /// `StorageFull`, `Io`, `Poisoned`; nothing is lost, and a full disk may be tried again.
     pub fn commit(&self) -> Result<()> {
+        let _rewriting = self.shared.holds_back().then(|| self.shared.rewriting());
         let mut writer = self.shared.lock_to_write()?;
         self.shared.commit(&mut writer)?;
-        for inner in self.shared.all() {
-            if let Err(error) = self.shared.compact_if_due(&mut writer, &inner) {
-                self.shared.warn(format!("{error:#}; what was committed is safe"));
-            }
-        }
+        self.shared.give_back_all(writer);
         Ok(())
+    }
+
+    /// Waits until no collection is rewritten in the background.
+    pub fn wait_for_compaction(&self) {
+        self.shared.wait_for_rewriting();
     }
 
     /// Reads what was written since; only for a database that was opened to be read.
@@ -346,14 +384,15 @@ impl Database {
 impl fmt::Debug for OpenOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = formatter.debug_struct("OpenOptions");
-        fields.field("durability", &self.durability).field("is_read_only", &self.is_read_only);
+        fields.field("durability", &self.durability).field("compaction", &self.compaction);
+        fields.field("is_read_only", &self.is_read_only);
         fields.field("index", &self.index).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.fmt(formatter)
+        self.shared.0.fmt(formatter)
     }
 }
 
@@ -408,7 +447,15 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
     fn drop(&mut self) {
         // Nobody can be told; everything that was promised is kept without it.
         self.close().ok();

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use super::group::Line;
 use super::write::{Target, Writer, files_of};
-use super::{Database, OpenOptions, Shared, making};
+use super::{Database, Handle, OpenOptions, Shared, making};
 use crate::collection::{Change, Files, Inner, Linking, Making, Saved, State};
-use crate::index::IndexParams;
 use crate::storage::FileSystem;
 use crate::storage::directory::{Directory, read_newest};
 use crate::storage::log::{self, LogWriter, Replay};
@@ -48,8 +48,9 @@ struct Loading {
     saved: Saved,
 }
 
-pub(super) fn in_memory(index: IndexParams) -> Result<Database> {
-    let options = OpenOptions { index, ..OpenOptions::default() };
+pub(super) fn in_memory(options: OpenOptions) -> Result<Database> {
+    let OpenOptions { compaction, index, observer, .. } = options;
+    let options = OpenOptions { compaction, index, observer, ..OpenOptions::default() };
     database(&options, None, Writer::new(Target::Memory(0)), Vec::new(), Vec::new())
 }
 
@@ -104,17 +105,23 @@ fn database(
         map.insert(name, inner);
     }
     let files = Arc::clone(&writer.files);
-    let shared = Shared {
+    let making = making(options)?;
+    let shared = Arc::new_cyclic(|me| Shared {
+        me: Weak::clone(me),
         durability: options.durability,
-        making: making(options)?,
+        compaction: options.compaction,
+        making,
         reader,
         writer: Mutex::new(writer),
         line: Line::default(),
         collections: RwLock::new(map),
         warnings: Mutex::new(warnings),
         files,
-    };
-    Ok(Database { shared: Arc::new(shared) })
+        rewriting: Mutex::default(),
+        rewriter: Mutex::default(),
+        is_closing: AtomicBool::new(false),
+    });
+    Ok(Database { shared: Arc::new(Handle(shared)) })
 }
 
 /// The log to go on with: the same one if it was ended cleanly, else a synced copy.

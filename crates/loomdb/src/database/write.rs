@@ -34,8 +34,6 @@ pub(super) struct Writer {
     pub saved: HashMap<u32, Saved>,
     /// What the files of each collection take, for whoever asks while the writer is busy.
     pub files: Arc<ArcSwap<HashMap<u32, Files>>>,
-    /// The dead rows of collections whose last rewrite failed: it is tried again at twice as many.
-    pub unwritten: HashMap<u32, usize>,
     pub encoder: Encoder,
     is_broken: bool,
 }
@@ -53,9 +51,8 @@ pub(super) enum Target {
 impl Writer {
     pub(super) fn new(target: Target) -> Self {
         let (log, saved, files) = (None, HashMap::new(), Arc::default());
-        let (unwritten, encoder) = (HashMap::new(), Encoder::default());
-        let writer =
-            Self { target, log, sequence: 0, saved, files, unwritten, encoder, is_broken: false };
+        let encoder = Encoder::default();
+        let writer = Self { target, log, sequence: 0, saved, files, encoder, is_broken: false };
         writer.note_files();
         writer
     }
@@ -217,7 +214,7 @@ impl Shared {
             record = (encoded.len() <= MAX_RECORD_BYTES).then_some(encoded);
         }
         let mut plan = state.plan(change, &self.making)?;
-        plan.prepare(linking)?;
+        plan.prepare(linking, is_logged)?;
         match &record {
             Some(record) => writer.append(record, self.durability)?,
             None if is_logged => writer.write_segment(inner, &plan)?,
@@ -227,6 +224,8 @@ impl Shared {
         let applied = plan.apply(writer.sequence, linking).inspect_err(|_| writer.set_broken())?;
         inner.state.store(Arc::new(applied));
         self.tidy_up(&mut writer, inner, is_logged && record.is_none());
+        drop(writer);
+        self.give_back_space(inner);
         Ok(replaced)
     }
 
@@ -281,7 +280,6 @@ impl Shared {
         } else {
             Ok(())
         };
-        let done = done.and_then(|()| self.give_back_space(writer, inner));
         if let Err(error) = done {
             self.warn(format!("{error:#}; what was written is safe"));
         }

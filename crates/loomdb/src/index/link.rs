@@ -44,13 +44,21 @@ impl Shared {
         &self,
         writer: &mut Writer,
         vectors: Vectors,
-        observer: &dyn Observer,
+        (workers, observer): (&Workers, &dyn Observer),
     ) -> Result<()> {
+        let linked = self.built(vectors, (workers, observer))?;
+        Ok(self.publish(writer, linked)?)
+    }
+
+    /// The graph of some rows alone.
+    pub(super) fn built(
+        &self,
+        vectors: Vectors,
+        (workers, observer): (&Workers, &dyn Observer),
+    ) -> GraphResult<Linked> {
         let params = self.params.build_params();
-        let built = build(vectors, self.metric, &params, &self.workers, observer)?;
-        let (graph, points, stats) = (built.graph, Arc::new(built.order), built.stats);
-        self.publish(writer, Linked { graph, points, stats })?;
-        Ok(())
+        let built = build(vectors, self.metric, &params, workers, observer)?;
+        Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
     }
 
     /// Starts a thread that links the tail, when it is due and none is running.
@@ -158,9 +166,7 @@ impl Shared {
         observer: &dyn Observer,
     ) -> GraphResult<Linked> {
         let vectors = copied(self.dim, (0..rows.len()).map(|row| rows.vector(row)))?;
-        let params = self.params.build_params();
-        let built = build(vectors, self.metric, &params, workers, observer)?;
-        Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
+        self.built(vectors, (workers, observer))
     }
 
     /// Makes a graph the current one; what it covers leaves the tail.

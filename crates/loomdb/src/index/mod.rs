@@ -200,20 +200,21 @@ impl Index {
         observer: &dyn Observer,
     ) -> Result<Self> {
         let workers = Arc::new(Workers::new(params.threads)?);
-        Self::build_with(vectors, metric, (params, workers), observer)
+        let builders = Arc::clone(&workers);
+        Self::build_with(vectors, metric, (params, workers), (&builders, observer))
     }
 
-    /// [`Self::build`] with threads that others use too.
+    /// [`Self::build`] with threads that others use too, by some that need not be the same.
     pub(crate) fn build_with(
         vectors: Vectors,
         metric: Metric,
         (params, workers): (IndexParams, Arc<Workers>),
-        observer: &dyn Observer,
+        (builders, observer): (&Workers, &dyn Observer),
     ) -> Result<Self> {
         let index = Self::with_workers(vectors.dim(), metric, params, workers)?;
         if plan::placement(vectors.len(), index.shared.limit) == Placement::Graph {
             let mut writer = index.shared.lock();
-            index.shared.build(&mut writer, vectors, observer)?;
+            index.shared.build(&mut writer, vectors, (builders, observer))?;
         } else {
             index.add(&vectors)?;
         }
@@ -269,6 +270,23 @@ impl Index {
         }
         self.wait();
         shared.linked_with(rows, observer).map(Some)
+    }
+
+    /// [`Self::prepare`] of the first rows, if nobody else holds them: they go into the graph
+    /// instead of being copied. Else they come back.
+    pub(crate) fn prepare_owned(
+        &self,
+        rows: Arc<Vectors>,
+        observer: &dyn Observer,
+    ) -> Result<std::result::Result<Linked, Arc<Vectors>>> {
+        let shared = &self.shared;
+        if plan::placement(rows.len(), shared.limit) == Placement::Tail || !self.is_empty() {
+            return Ok(Err(rows));
+        }
+        match Arc::try_unwrap(rows) {
+            Ok(rows) => Ok(Ok(shared.built(rows, (&shared.workers, observer))?)),
+            Err(rows) => Ok(Err(rows)),
+        }
     }
 
     /// Makes the graph of [`Self::prepare`] the current one.

@@ -13,6 +13,8 @@ use roaring::RoaringBitmap;
 use super::checked::CheckedWriter;
 use super::directory::sync_directory;
 use super::fs::{EntryKind, FileSystem};
+#[cfg(test)]
+pub(crate) use super::graph_codes::StoredCodes;
 pub(crate) use super::graph_file::StoredGraph;
 use super::manifest::{Collection, Segment};
 use super::{graph_file, points, rows_file, vectors};

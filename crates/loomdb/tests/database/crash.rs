@@ -1,6 +1,7 @@
 //! A loss of power at any call loses nothing that was confirmed, and shows no half of a batch.
 //!
-//! The story: a workload of writes, commits and compactions runs on the simulated disk. Before
+//! The story: a workload of writes, commits and compactions, with writes between the steps of a
+//! compaction, runs on the simulated disk. Before
 //! each call the power goes: a copy of the disk is crashed, several times with different luck, and
 //! opened. What is found must be what the model was after some write between the last one that was
 //! promised and the one that had begun. Then the power goes again, during recovery, up to three
@@ -9,10 +10,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use loomdb::Durability;
+use loomdb::{Collection, Compaction, Database, Durability, Schema};
+use loomdb_graph::Metric;
 use loomdb_testkit::Random;
 
-use crate::model::{Model, Op, check, content, open};
+use crate::model::{DIM, Model, NAME, Op, ROOT, check, compact_beside, content, open, options};
 use crate::sim::{Disk, Fault, FaultKind, SimFs};
 use crate::tier::{seed, times};
 
@@ -94,7 +96,12 @@ fn crash_behind_kill(disk: Disk, seed: u64, durability: Durability) -> Disk {
 }
 
 /// Runs a workload, with `luck` crashes before each call; returns how many there were.
-fn crash_everywhere(seed: u64, ops: usize, luck: u64, durability: Durability) -> usize {
+fn crash_everywhere(
+    (seed, ops): (u64, usize),
+    luck: u64,
+    durability: Durability,
+    compaction: Compaction,
+) -> usize {
     let progress = Arc::new(Mutex::new(Progress::default()));
     let watched = Arc::clone(&progress);
     let crashes = Arc::new(Mutex::new(0));
@@ -117,33 +124,66 @@ fn crash_everywhere(seed: u64, ops: usize, luck: u64, durability: Durability) ->
             *count.lock().unwrap() += 1;
         }
     });
-    let (db, docs) = open(Arc::new(fs), durability).unwrap();
+    let options = options(Arc::new(fs), durability).compaction(compaction);
+    let db = options.open(ROOT).unwrap();
+    let docs = db.collection(NAME, Schema::new(DIM).metric(Metric::L2)).unwrap();
     progress.lock().unwrap().models.push(Model::new());
-    for (stamp, (op, model)) in workload(seed, ops).into_iter().enumerate() {
+    let ops = Mutex::new(workload(seed, ops).into_iter().enumerate());
+    let run = Run { db: &db, docs: &docs, durability, progress: &progress, ops: &ops };
+    while run.step(false) {}
+    drop((db, docs));
+    *crashes.lock().unwrap()
+}
+
+/// A workload that runs.
+struct Run<'a, I> {
+    db: &'a Database,
+    docs: &'a Collection,
+    durability: Durability,
+    progress: &'a Mutex<Progress>,
+    ops: &'a Mutex<I>,
+}
+
+impl<I: Iterator<Item = (usize, (Op, Model))> + Send> Run<'_, I> {
+    /// Runs the next operation, and the ones behind a compaction beside it, between its steps;
+    /// whether there was one.
+    fn step(&self, is_beside: bool) -> bool {
+        let Some((stamp, (op, model))) = self.ops.lock().unwrap().next() else { return false };
         {
-            let mut progress = progress.lock().unwrap();
+            let mut progress = self.progress.lock().unwrap();
             progress.models.push(model);
             progress.begun += 1;
         }
-        op.run(&db, &docs, stamp as u64).unwrap();
-        let mut progress = progress.lock().unwrap();
-        let is_promised = match durability {
+        let is_shared = self.durability != Durability::OnCommit && stamp % 3 != 0;
+        match op {
+            Op::Compact if is_beside => {}
+            Op::Compact if is_shared => {
+                let write = || {
+                    self.step(true);
+                };
+                compact_beside(self.docs, &write).unwrap();
+            }
+            _ => op.run(self.db, self.docs, stamp as u64).unwrap(),
+        }
+        let mut progress = self.progress.lock().unwrap();
+        let is_promised = match self.durability {
             Durability::Synced => true,
             _ => matches!(op, Op::Sync | Op::Commit),
         };
         if is_promised {
             progress.promised = progress.begun;
         }
+        true
     }
-    drop((db, docs));
-    *crashes.lock().unwrap()
 }
 
 /// Some workloads, each crashed everywhere; how many crashes there were.
 fn workloads(first: u64, durability: Durability) -> usize {
     let first = first + 1_000 * (seed() - 1);
     let seeds = first..first + times(2, 30, 300) as u64;
-    seeds.map(|seed| crash_everywhere(seed, 100, times(4, 8, 8) as u64, durability)).sum()
+    let luck = times(4, 8, 8) as u64;
+    let crash = |seed| crash_everywhere((seed, 100), luck, durability, Compaction::BehindWrites);
+    seeds.map(crash).sum()
 }
 
 #[test]
@@ -151,6 +191,20 @@ fn synced_writes_survive_a_crash_at_every_call() {
     let crashes = workloads(1, Durability::Synced);
     println!("{crashes} crashes");
     assert!(crashes > 2_000, "{crashes}");
+}
+
+/// The same with a thread that rewrites, whose calls come between the others as they happen to.
+#[test]
+fn writes_beside_a_rewriting_thread_survive_a_crash_at_every_call() {
+    let mut crashes = 0;
+    for seed in 51..51 + times(2, 30, 300) as u64 {
+        let seed = seed + 1_000 * (crate::tier::seed() - 1);
+        let durability =
+            if seed.is_multiple_of(2) { Durability::Synced } else { Durability::Buffered };
+        crashes += crash_everywhere((seed, 100), 2, durability, Compaction::InBackground);
+    }
+    println!("{crashes} crashes");
+    assert!(crashes > 500, "{crashes}");
 }
 
 #[test]

@@ -180,3 +180,17 @@ fn without_its_graph_a_database_searches_exactly_and_builds_another() {
     assert_eq!(db.warnings(), [""; 0]);
     check(&docs, &model, 2);
 }
+
+/// Nobody has to keep it open until the graph is there.
+#[test]
+fn a_short_visit_builds_a_lost_graph_too() {
+    let (disk, model) = sample();
+    let (graph, _) = files(&disk).into_iter().find(|(path, _)| is_expendable(path)).unwrap();
+    let fs = SimFs::on(disk.with(&graph, None));
+    let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
+    assert_eq!(db.warnings().len(), 1);
+    drop((docs, db));
+    let (db, docs) = open(Arc::new(fs), Durability::Synced).unwrap();
+    assert_eq!(db.warnings(), [""; 0]);
+    check(&docs, &model, 3);
+}

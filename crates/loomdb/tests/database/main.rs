@@ -1,6 +1,7 @@
 //! The promises of the database, each with a file of its own that tells its story.
 
 mod backup;
+mod beside;
 mod check;
 mod condition;
 mod crash;

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 
 use loomdb::index::IndexParams;
 use loomdb::storage::FileSystem;
 use loomdb::{
-    Batch, Collection, Database, Durability, ErrorKind, Id, Ids, Metadata, OpenOptions, Point,
-    Result, Schema, Search,
+    Batch, Collection, Compaction, Database, Durability, ErrorKind, Id, Ids, Metadata, OpenOptions,
+    Point, Result, Schema, Search,
 };
-use loomdb_graph::{Metric, Vectors};
+use loomdb_graph::{Metric, Observer, Vectors};
 use loomdb_testkit::{Metric as OracleMetric, Oracle, Random};
 use serde_json::json;
 
@@ -142,7 +143,29 @@ impl Op {
 /// Options for a small database that has a graph early.
 pub fn options(fs: Arc<dyn FileSystem>, durability: Durability) -> OpenOptions {
     let index = IndexParams { flat_limit: Some(24), threads: 1, m: 4, ..IndexParams::default() };
-    OpenOptions::new().file_system(fs).durability(durability).index(index)
+    let options = OpenOptions::new().file_system(fs).durability(durability).index(index);
+    // So that a seed makes the same calls each time.
+    options.compaction(Compaction::BehindWrites)
+}
+
+/// Compacts, and calls `write` between the steps of it, when nobody else is at work.
+pub fn compact_beside(docs: &Collection, write: &(dyn Fn() + Sync)) -> Result<()> {
+    docs.compact_watched(&Beside { thread: thread::current().id(), write })
+}
+
+struct Beside<'a> {
+    thread: ThreadId,
+    write: &'a (dyn Fn() + Sync),
+}
+
+impl Observer for Beside<'_> {
+    fn canceled(&self) -> bool {
+        // Threads of a build ask too, at any time.
+        if thread::current().id() == self.thread {
+            (self.write)();
+        }
+        false
+    }
 }
 
 pub fn open(fs: Arc<dyn FileSystem>, durability: Durability) -> Result<(Database, Collection)> {

@@ -16,10 +16,11 @@ use std::thread;
 use std::time::Duration;
 
 use loomdb::storage::RealFs;
-use loomdb::{Durability, ErrorKind};
+use loomdb::{Compaction, Durability, ErrorKind, Schema};
+use loomdb_graph::Metric;
 use loomdb_testkit::Random;
 
-use crate::model::{Model, NAME, Op, check, content, open_at, options};
+use crate::model::{DIM, Model, NAME, Op, check, content, open_at, options};
 use crate::tier::{seed, times};
 
 const DIRECTORY: &str = "LOOMDB_TEST_DIRECTORY";
@@ -46,8 +47,13 @@ fn writing_child() {
     let durability =
         if first.is_multiple_of(2) { Durability::Synced } else { Durability::Buffered };
     // Readers take no lock, but the process that spawned this one may be trying to.
-    let opened =
-        std::iter::repeat_with(|| open_at(Arc::new(RealFs), durability, Path::new(&directory)));
+    let open = || {
+        let options = options(Arc::new(RealFs), durability).compaction(Compaction::InBackground);
+        let db = options.open(&directory)?;
+        let docs = db.collection(NAME, Schema::new(DIM).metric(Metric::L2))?;
+        loomdb::Result::Ok((db, docs))
+    };
+    let opened = std::iter::repeat_with(open);
     let mut opened = opened.filter(|opened| match opened {
         Err(error) => error.kind() != ErrorKind::Locked,
         Ok(_) => true,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use loomdb::index::IndexParams;
-use loomdb::{Batch, Collection, Database, Durability, Id, Ids, OpenOptions, Schema};
+use loomdb::{Batch, Collection, Compaction, Database, Durability, Id, Ids, OpenOptions, Schema};
 use loomdb_graph::{Metric, Vectors};
 
 use crate::sim::{Fault, FaultKind, SimFs};
@@ -16,8 +16,12 @@ use crate::sim::{Fault, FaultKind, SimFs};
 const FLAT_LIMIT: usize = 50;
 
 fn open(fs: &SimFs, durability: Durability) -> (Database, Collection) {
+    open_with(fs, durability, Compaction::BehindWrites)
+}
+
+fn open_with(fs: &SimFs, durability: Durability, compaction: Compaction) -> (Database, Collection) {
     let index = IndexParams { m: 4, flat_limit: Some(FLAT_LIMIT), ..IndexParams::default() };
-    let options = OpenOptions::new().index(index).durability(durability);
+    let options = OpenOptions::new().index(index).durability(durability).compaction(compaction);
     let db = options.file_system(Arc::new(fs.clone())).open("/db").unwrap();
     let docs = db.collection("docs", Schema::new(1).metric(Metric::L2)).unwrap();
     (db, docs)
@@ -70,8 +74,9 @@ fn dead_rows_go_by_themselves() {
 
 #[test]
 fn in_memory_too_and_over_and_over() {
-    let docs = Database::in_memory().unwrap();
-    let docs = docs.collection("docs", Schema::new(1).metric(Metric::L2)).unwrap();
+    let options = OpenOptions::new().compaction(Compaction::BehindWrites);
+    let docs =
+        options.in_memory().unwrap().collection("docs", Schema::new(1).metric(Metric::L2)).unwrap();
     for round in 0..40 {
         docs.upsert(&batch(0..400)).unwrap();
         let info = docs.info();

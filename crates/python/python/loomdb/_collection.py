@@ -538,8 +538,8 @@ class Collection(AsyncMethods):
     def compact(self, *, progress: Progress = None) -> None:
         """Rewrites the collection without deleted rows and builds its graph anew.
 
-        Nobody has to call this: it gives space back at once. Ctrl-C stops it while the graph is
-        built, and leaves the collection as it was.
+        Nobody has to call this: it gives space back at once. Other threads read and write
+        meanwhile. Ctrl-C stops it while the graph is built, and leaves the collection as it was.
 
         Args:
             progress: As for `add`.

@@ -4,6 +4,7 @@
 //! of a bare file, readers beside a writer the same readers alone.
 
 mod readers;
+mod rewrite;
 mod writes;
 
 use std::fmt::{self, Display};
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use loomdb::index::{Index, IndexParams};
-use loomdb::{Database, Durability, OpenOptions};
+use loomdb::{Compaction, Database, Durability, OpenOptions};
 use loomdb_graph::{MAX_ROWS, Metric, Vectors};
 use serde::Serialize;
 
@@ -22,7 +23,12 @@ use crate::output::Output;
 use crate::quantity::count;
 use crate::table::{Align, Table};
 use readers::Readers;
+use rewrite::Rewrite;
 use writes::{Bulk, Single, Synced};
+
+/// Rows behind those that readers search, as far as there are so many: half of them for a writer
+/// beside them, half as queries, so that few of these come twice.
+const FURTHER_ROWS: usize = 40_000;
 
 /// Threads that write synced rows beside each other.
 const SYNCED_THREADS: [usize; 3] = [1, 2, 8];
@@ -64,6 +70,7 @@ struct Report {
     bare_syncs_per_second: f64,
     synced: Vec<Synced>,
     readers: Readers,
+    rewrites: Vec<Rewrite>,
 }
 
 /// # Errors
@@ -73,7 +80,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
         Some(directory) => tempfile::tempdir_in(directory)?,
         None => tempfile::tempdir()?,
     };
-    let rows = arguments.rows.max(arguments.single_rows);
+    let rows = arguments.rows.max(arguments.single_rows).saturating_add(FURTHER_ROWS);
     let sample = match (&arguments.base, arguments.metric) {
         (Some(base), Some(metric)) => Sample::read(base, None, metric, rows)?,
         (_, metric) => Sample::made(arguments.dim, rows, metric.unwrap_or(Metric::L2), 1)?,
@@ -100,6 +107,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
     }
     let path = place("readers");
     let readers = readers::measure(&sample, arguments.rows, &path, arguments.seconds)?;
+    let mut rewrites = Vec::new();
+    for compaction in [Compaction::BehindWrites, Compaction::InBackground] {
+        check_interrupt()?;
+        let path = place(&format!("rewrite-{compaction:?}"));
+        rewrites.push(rewrite::measure(&sample, arguments.rows, &path, compaction)?);
+    }
     output.report(&Report {
         dataset: sample.dataset,
         dim: sample.base.dim(),
@@ -110,6 +123,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
         bare_syncs_per_second,
         synced,
         readers,
+        rewrites,
     })
 }
 
@@ -154,6 +168,13 @@ impl Display for Report {
             table.row([synced.threads.to_string(), count(synced.rows_per_second as u64)]);
         }
         let bare = count(self.bare_syncs_per_second as u64);
-        write!(formatter, "\n{table}  syncs/s of a bare file: {bare}\n\n{readers}")
+        write!(formatter, "\n{table}  syncs/s of a bare file: {bare}\n\n{readers}")?;
+        let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
+        table.row(["rewritten", "rows left", "seconds", "longest write, ms"].map(str::to_owned));
+        for Rewrite { way, rows, seconds, longest_ms, .. } in &self.rewrites {
+            let (rows, seconds) = (count(*rows as u64), format!("{seconds:.2}"));
+            table.row([(*way).to_owned(), rows, seconds, format!("{longest_ms:.1}")]);
+        }
+        write!(formatter, "\n{table}")
     }
 }

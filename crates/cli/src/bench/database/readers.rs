@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::super::inputs::Sample;
 use super::super::statistics::percentile;
+use super::FURTHER_ROWS;
 use super::writes::{batch, collection};
 use crate::quantity::count;
 use crate::table::{Align, Table};
@@ -45,11 +46,12 @@ pub fn measure(sample: &Sample, rows: usize, path: &Path, seconds: f64) -> Resul
     let db = OpenOptions::new().durability(Durability::Buffered).open(path)?;
     let docs = collection(&db, sample)?;
     docs.add(&batch(sample, rows)?)?;
-    let alone = read(&docs, sample, seconds)?;
+    let first_query = rows + FURTHER_ROWS / 2;
+    let alone = read(&docs, (sample, first_query), seconds)?;
     let is_done = AtomicBool::new(false);
     let (beside_writer, rows_written_per_second) = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&docs, sample, &is_done));
-        let reading = read(&docs, sample, seconds);
+        let writer = scope.spawn(|| write(&docs, (sample, rows), &is_done));
+        let reading = read(&docs, (sample, first_query), seconds);
         is_done.store(true, Ordering::Relaxed);
         let written = writer.join().expect("the writer panicked")?;
         loomdb::Result::Ok((reading?, written))
@@ -57,25 +59,35 @@ pub fn measure(sample: &Sample, rows: usize, path: &Path, seconds: f64) -> Resul
     Ok(Readers { threads: READERS, alone, beside_writer, rows_written_per_second })
 }
 
-/// Adds row after row until it is told to stop; returns rows each second.
-fn write(docs: &Collection, sample: &Sample, is_done: &AtomicBool) -> loomdb::Result<f64> {
+/// Adds row after row, from `first` on, until it is told to stop; returns rows each second.
+fn write(
+    docs: &Collection,
+    (sample, first): (&Sample, usize),
+    is_done: &AtomicBool,
+) -> loomdb::Result<f64> {
     let started = Instant::now();
     let mut written = 0_usize;
     while !is_done.load(Ordering::Relaxed) {
-        let row = sample.base.row(written % sample.base.len());
+        let row = sample.base.row((first + written) % sample.base.len());
         docs.add(&Batch::without_ids(Vectors::from_flat(sample.base.dim(), row)?))?;
         written += 1;
     }
     Ok(written as f64 / started.elapsed().as_secs_f64())
 }
 
-fn read(docs: &Collection, sample: &Sample, seconds: f64) -> loomdb::Result<Reading> {
+/// Asks with rows of the sample, from `first` on, each reader with others.
+fn read(
+    docs: &Collection,
+    (sample, first): (&Sample, usize),
+    seconds: f64,
+) -> loomdb::Result<Reading> {
     let started = Instant::now();
     let search = |reader: usize| {
         let before = cpu_seconds();
         let mut micros = Vec::new();
         while started.elapsed() < Duration::from_secs_f64(seconds) {
-            let query = sample.queries.row((reader + micros.len()) % sample.queries.len());
+            let asked = (reader * FURTHER_ROWS / 2 / READERS + micros.len()) % (FURTHER_ROWS / 2);
+            let query = sample.base.row((first + asked) % sample.base.len());
             let asked = Instant::now();
             docs.search(query).hits()?;
             micros.push(asked.elapsed().as_secs_f64() * 1e6);
@@ -130,6 +142,10 @@ impl Display for Readers {
                 format!("{:.0}", reading.p99_us),
             ]);
         }
-        write!(formatter, "{table}")
+        write!(formatter, "{table}")?;
+        let rates = [&self.alone, &self.beside_writer].map(|one| one.queries_per_cpu_second);
+        let [Some(alone), Some(beside)] = rates else { return Ok(()) };
+        let lost = (1.0 - beside / alone) * 100.0;
+        write!(formatter, "lost beyond the writer's share of the processor: {lost:.0} %\n")
     }
 }
