@@ -146,6 +146,6 @@ impl Display for Readers {
         let rates = [&self.alone, &self.beside_writer].map(|one| one.queries_per_cpu_second);
         let [Some(alone), Some(beside)] = rates else { return Ok(()) };
         let lost = (1.0 - beside / alone) * 100.0;
-        write!(formatter, "lost beyond the writer's share of the processor: {lost:.0} %\n")
+        writeln!(formatter, "lost beyond the writer's share of the processor: {lost:.0} %")
     }
 }
