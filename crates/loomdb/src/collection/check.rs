@@ -108,6 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     use loomdb_graph::{Metric, StoredVectors, Vectors, Workers};
+    use loomdb_testkit::generate;
 
     use super::{CheckOptions, Severity, Snapshot, TOLD_IDS};
     use crate::collection::State;
@@ -118,9 +119,8 @@ mod tests {
     /// Whoever wrote the file gave it the checksum of what it wrote, so only the vectors tell.
     #[test]
     fn codes_that_are_not_those_of_their_vectors_are_told() {
-        const DIM: usize = 32;
-        let values: Vec<f32> = (0..3_000 * DIM as u32).map(|at| (at * at % 97) as f32).collect();
-        let vectors = Vectors::from_flat(DIM, &values).unwrap();
+        const DIM: usize = 64;
+        let vectors = Vectors::from_flat(DIM, &generate::mixture(7, 3_000, DIM)).unwrap();
         let db = Database::in_memory().unwrap();
         let docs = db.collection("docs", Schema::new(DIM).metric(Metric::L2)).unwrap();
         docs.add(&Batch::without_ids(vectors.clone())).unwrap();
