@@ -537,7 +537,7 @@ mod tests {
     fn newer_versions_are_told_from_damage() {
         for (from, to) in [
             (r#""major":1"#, r#""major":2"#),
-            (r#""minor":0"#, r#""minor":3"#),
+            (r#""minor":0"#, r#""minor":99"#),
             (r#""must_understand":[]"#, r#""must_understand":["mirrors"]"#),
             (r#""major":1"#, r#""something_else":true,"major":2"#),
         ] {
