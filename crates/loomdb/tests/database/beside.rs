@@ -20,7 +20,7 @@ use loomdb::{
 use loomdb_graph::{Metric, Observer, Phase, Vectors};
 use loomdb_testkit::Random;
 
-use crate::model::{DIM, Model, NAME, Op, check, compact_beside, content, open, options};
+use crate::model::{DIM, Model, NAME, Op, ROOT, check, compact_beside, content, open, options};
 use crate::sim::{Fault, FaultKind, SimFs};
 use crate::tier::{seed, times};
 
@@ -263,4 +263,32 @@ fn closing_in_the_middle_is_safe() {
     }
     let report = loomdb::check(&path, &loomdb::CheckOptions::default()).unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+/// The next one may have the directory as soon as it is unlocked.
+#[test]
+fn nothing_is_written_behind_closing() {
+    let fs = SimFs::new().watched(|_, _| std::thread::sleep(Duration::from_millis(1)));
+    let options = options(Arc::new(fs.clone()), Durability::Synced);
+    let db = options.compaction(Compaction::InBackground).open(ROOT).unwrap();
+    let docs = db.collection(NAME, Schema::new(DIM).metric(Metric::L2)).unwrap();
+    Op::Upsert((0..60).collect()).run(&db, &docs, 1).unwrap();
+    db.commit().unwrap();
+    let segments = || {
+        let disk = fs.disk();
+        disk.files().filter(|(path, _)| path.ends_with("vectors.npy")).count()
+    };
+    assert_eq!(segments(), 1);
+    Op::Delete((0..40).collect()).run(&db, &docs, 2).unwrap();
+    let waited = Instant::now();
+    while segments() == 1 {
+        assert!(waited.elapsed() < Duration::from_mins(1), "nothing is rewritten");
+        std::thread::yield_now();
+    }
+    drop((docs, db));
+    let calls = fs.calls();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(fs.calls(), calls);
+    let (_db, docs) = open(Arc::new(fs), Durability::Synced).unwrap();
+    assert_eq!(content(&docs).into_keys().collect::<Vec<_>>(), (40..60).collect::<Vec<_>>());
 }

@@ -4,7 +4,8 @@
 //! are there, also for a reader that opens the database after the power went; who was refused was
 //! refused alone; and there were fewer syncs than writes.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -95,4 +96,38 @@ fn deletions_and_updates_share_syncs_too() {
         let Id::Integer(id) = point.id else { panic!("{:?} is no integer", point.id) };
         assert_eq!(point.metadata, turn(id - 1));
     }
+}
+
+/// A write is made of what the writes before it in its group leave, not of what was there before.
+#[test]
+fn threads_that_want_the_same_point_see_each_other() {
+    let fs = SimFs::new().watched(|_, _| thread::sleep(Duration::from_micros(300)));
+    let (_db, docs) = open(Arc::new(fs), Durability::Synced).unwrap();
+    let point = |id: u64| {
+        let vectors = Vectors::from_flat(DIM, &[id as f32; DIM]).unwrap();
+        Batch::new(vec![id], vectors).unwrap()
+    };
+    docs.add(&point(0)).unwrap();
+    let (barrier, added) = (Barrier::new(THREADS as usize), AtomicU64::new(0));
+    let field = |thread: u64| format!("field {thread}");
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (docs, point, barrier, added) = (&docs, &point, &barrier, &added);
+            scope.spawn(move || {
+                for write in 0..WRITES {
+                    barrier.wait();
+                    match docs.add(&point(1 + write)) {
+                        Ok(_) => drop(added.fetch_add(1, Ordering::Relaxed)),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists),
+                    }
+                    let record = Metadata::from_iter([(field(thread), write.into())]);
+                    docs.update_records(&Ids::from(vec![0]), &[record]).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(added.into_inner(), WRITES, "one thread adds each of them");
+    let point = docs.get(&Ids::from(vec![0])).remove(0).unwrap();
+    let last = (0..THREADS).map(|thread| (field(thread), (WRITES - 1).into()));
+    assert_eq!(point.metadata, last.collect::<Metadata>());
 }
