@@ -67,6 +67,13 @@ pub(crate) struct Making {
     pub observer: Arc<dyn Observer + Send>,
 }
 
+impl Making {
+    /// Who rewrites collections, and who watches that.
+    pub(crate) fn watched(&self) -> (&Workers, &dyn Observer) {
+        (&self.workers, &*self.observer)
+    }
+}
+
 impl fmt::Debug for Making {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Making").field("params", &self.params).finish_non_exhaustive()

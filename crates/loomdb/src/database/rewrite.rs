@@ -48,8 +48,9 @@ impl Shared {
     /// that of the database.
     pub(crate) fn compact(&self, inner: &Inner, observer: Option<&dyn Observer>) -> Result<()> {
         let _rewriting = self.rewriting();
-        let observer = observer.unwrap_or(&*self.making.observer);
-        self.rewrite(self.lock_to_write()?, inner, (&self.making.workers, observer)).map(drop)
+        let (workers, own) = self.making.watched();
+        let watched = (workers, observer.unwrap_or(own));
+        self.rewrite(self.lock_to_write()?, inner, watched).map(drop)
     }
 
     /// Gives back the space of a collection when that is due, behind a write that is finished and
@@ -63,9 +64,8 @@ impl Shared {
             Compaction::BehindWrites => {
                 // Whoever rewrites already is perhaps the one who called this, between two steps.
                 let Ok(_rewriting) = self.rewriting.try_lock() else { return };
-                let watched = (&*self.making.workers, &*self.making.observer as &dyn Observer);
                 if let Ok(writer) = self.lock_to_write() {
-                    drop(self.rewrite_if_due(writer, inner, watched));
+                    drop(self.rewrite_if_due(writer, inner, self.making.watched()));
                 }
             }
         }
@@ -80,8 +80,7 @@ impl Shared {
             return;
         }
         for inner in self.all() {
-            let watched = (&*self.making.workers, &*self.making.observer as &dyn Observer);
-            match self.rewrite_if_due(writer, &inner, watched) {
+            match self.rewrite_if_due(writer, &inner, self.making.watched()) {
                 Some(same) => writer = same,
                 None => return,
             }

@@ -20,7 +20,9 @@ use loomdb::{
 use loomdb_graph::{Metric, Observer, Phase, Vectors};
 use loomdb_testkit::Random;
 
-use crate::model::{DIM, Model, NAME, Op, ROOT, check, compact_beside, content, open, options};
+use crate::model::{
+    DIM, Model, NAME, Op, ROOT, check, compact_beside, content, ids, open, options,
+};
 use crate::sim::{Fault, FaultKind, SimFs};
 use crate::tier::{seed, times};
 
@@ -203,12 +205,7 @@ fn delete_most(docs: &Collection) {
 }
 
 fn found(docs: &Collection) -> BTreeSet<u64> {
-    let pages = docs.pages(1_000, None).unwrap();
-    let ids = pages.flat_map(|page| match page.ids() {
-        Ids::Integer(ids) => ids,
-        Ids::Text(ids) => panic!("{ids:?}"),
-    });
-    ids.collect()
+    ids(docs).into_iter().collect()
 }
 
 /// The write that makes it due returns while the build waits, and so do those behind it.

@@ -162,11 +162,16 @@ fn missing_foreign_and_copied_files_are_found_out() {
     }
 }
 
-#[test]
-fn without_its_graph_a_database_searches_exactly_and_builds_another() {
+/// A database whose graph is lost, and what it holds.
+fn without_its_graph() -> (SimFs, Model) {
     let (disk, model) = sample();
     let (graph, _) = files(&disk).into_iter().find(|(path, _)| is_expendable(path)).unwrap();
-    let fs = SimFs::on(disk.with(&graph, None));
+    (SimFs::on(disk.with(&graph, None)), model)
+}
+
+#[test]
+fn without_its_graph_a_database_searches_exactly_and_builds_another() {
+    let (fs, model) = without_its_graph();
     let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
     let warnings = db.warnings();
     assert!(warnings.len() == 1 && warnings[0].contains("exact and slower"), "{warnings:?}");
@@ -184,9 +189,7 @@ fn without_its_graph_a_database_searches_exactly_and_builds_another() {
 /// Nobody has to keep it open until the graph is there.
 #[test]
 fn a_short_visit_builds_a_lost_graph_too() {
-    let (disk, model) = sample();
-    let (graph, _) = files(&disk).into_iter().find(|(path, _)| is_expendable(path)).unwrap();
-    let fs = SimFs::on(disk.with(&graph, None));
+    let (fs, model) = without_its_graph();
     let (db, docs) = open(Arc::new(fs.clone()), Durability::Synced).unwrap();
     assert_eq!(db.warnings().len(), 1);
     drop((docs, db));

@@ -24,6 +24,16 @@ pub const ROOT: &str = "/db";
 /// What a collection is expected to hold.
 pub type Model = BTreeMap<u64, (Vec<f32>, Metadata)>;
 
+/// The ids of all points, in their order.
+pub fn ids(docs: &Collection) -> Vec<u64> {
+    let pages = docs.pages(1_000, None).unwrap();
+    let ids = pages.flat_map(|page| match page.ids() {
+        Ids::Integer(ids) => ids,
+        Ids::Text(ids) => panic!("{ids:?}"),
+    });
+    ids.collect()
+}
+
 /// A write.
 #[derive(Clone, Debug)]
 pub enum Op {

@@ -11,6 +11,7 @@ use loomdb::index::IndexParams;
 use loomdb::{Batch, Collection, Compaction, Database, Durability, Id, Ids, OpenOptions, Schema};
 use loomdb_graph::{Metric, Vectors};
 
+use crate::model::ids;
 use crate::sim::{Fault, FaultKind, SimFs};
 
 const FLAT_LIMIT: usize = 50;
@@ -30,15 +31,6 @@ fn open_with(fs: &SimFs, durability: Durability, compaction: Compaction) -> (Dat
 fn batch(ids: std::ops::Range<u64>) -> Batch {
     let values: Vec<f32> = ids.clone().map(|id| id as f32).collect();
     Batch::new(ids.collect::<Vec<_>>(), Vectors::from_flat(1, &values).unwrap()).unwrap()
-}
-
-fn ids(docs: &Collection) -> Vec<u64> {
-    let pages = docs.pages(1_000, None).unwrap();
-    let ids = pages.flat_map(|page| match page.ids() {
-        Ids::Integer(ids) => ids,
-        Ids::Text(ids) => panic!("{ids:?}"),
-    });
-    ids.collect()
 }
 
 #[test]
