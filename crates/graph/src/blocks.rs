@@ -67,6 +67,18 @@ impl<T: Default> Blocks<T> {
         }
     }
 
+    /// The same rows, as they are kept elsewhere, and those behind them there.
+    pub(crate) fn moved_to(&self, rows: Stored<T>) -> Self {
+        assert!(rows.len() >= self.len && rows.stride() == self.stride);
+        let len = rows.len();
+        Self { shift: self.shift, ..Self::stored(rows, len) }
+    }
+
+    /// Whether some of the first rows are kept elsewhere.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(&*self.base, Base::Stored(_))
+    }
+
     /// Makes later blocks hold `rows` rows, a power of two.
     pub(crate) fn block_rows(mut self, rows: usize) -> Self {
         assert!(self.later.is_empty() && rows.is_power_of_two());
@@ -179,15 +191,19 @@ impl<T: Default + Clone> Blocks<T> {
 }
 
 impl<T: Default + Copy> Blocks<T> {
-    /// Puts row `order[i]` at place `i`, in place: a copy would double the memory of a build.
+    /// Puts row `order[i]` at place `i`, in place: a copy would double the memory of a build. Stored
+    /// rows stay where they are, and only their order changes.
     ///
     /// # Panics
-    /// When another version shares the rows, when they are stored or were appended to, or when
-    /// `order` is not a permutation of the row numbers.
+    /// When another version shares the rows, when they were appended to, or when `order` is not a
+    /// permutation of the row numbers.
     pub(crate) fn permute(&mut self, order: &[u32]) {
         assert!(order.len() == self.len && self.later.is_empty(), "one place for each row");
         let base = Arc::get_mut(&mut self.base).expect("no other version shares the rows");
-        let Base::Own(values) = base else { panic!("stored rows have their order already") };
+        let values = match base {
+            Base::Own(values) => values,
+            Base::Stored(stored) => return stored.permute(order),
+        };
         let stride = self.stride;
         let mut is_placed = vec![false; order.len()];
         let mut held = vec![T::default(); stride];

@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::Metric;
 use crate::aligned::Aligned;
 use crate::blocks::Blocks;
 use crate::kernels::{Kernels, MAX_CODE, Rounded, Rounding, prefetch, prefetch_line};
 use crate::panel::centre;
 use crate::space::Space;
-use crate::{Metric, Vectors};
 pub use parts::CodeParts;
 
 /// Shorter rows gain nothing.
@@ -215,11 +215,11 @@ impl Codes {
     }
 
     /// Appends the codes of rows, whose scales are empty when they are all 1.
-    pub(crate) fn append(&mut self, rows: &Vectors, scales: &[f32]) {
+    pub(crate) fn append<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>, scales: &[f32]) {
         let mut code = vec![0; self.depth];
-        for row in 0..rows.len() {
-            let scale = scales.get(row).copied().unwrap_or(1.0);
-            let encoded = self.encode(rows.row(row), scale, &mut code);
+        for (place, row) in rows.enumerate() {
+            let scale = scales.get(place).copied().unwrap_or(1.0);
+            let encoded = self.encode(row, scale, &mut code);
             self.values.append(&code);
             self.norms.append(&[encoded.norm]);
             self.max_error = self.max_error.max(encoded.error_in_range().sqrt());

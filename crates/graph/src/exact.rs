@@ -14,6 +14,7 @@ use crate::panel::{Panel, Tile, centre};
 use crate::scan;
 use crate::search::ByValues;
 use crate::space::{Query, Space};
+use crate::stored::StoredVectors;
 use crate::{Error, Metric, Neighbor, Vectors, Workers};
 
 /// The most queries of a tile.
@@ -68,6 +69,21 @@ impl Flat {
     /// [`Error::DimMismatch`], [`Error::ZeroVector`].
     pub fn append(&mut self, vectors: &Vectors) -> Result<(), Error> {
         self.space.append(vectors)
+    }
+
+    /// The same rows where they are kept elsewhere, from row `first` of `rows` on, and all that
+    /// follow them there. Nothing is copied but their codes.
+    ///
+    /// # Errors
+    /// [`Error::DimMismatch`], [`Error::ZeroVector`].
+    ///
+    /// # Panics
+    /// When there are fewer rows than here.
+    pub fn moved_to(&self, rows: &StoredVectors, first: usize) -> Result<Self, Error> {
+        if rows.dim() != self.space.dim() {
+            return Err(Error::DimMismatch { expected: self.space.dim(), given: rows.dim() });
+        }
+        Ok(Self { space: self.space.moved_to(rows.from(first))? })
     }
 
     /// The number of rows.

@@ -20,6 +20,7 @@ use crate::links::LinkTable;
 use crate::params::BuildParams;
 use crate::search::{ByValues, Layer, Scratch, Target};
 use crate::space::{Query, Space};
+use crate::stored::StoredVectors;
 use crate::{Error, Metric, Vectors, Workers};
 use parts::Towers;
 
@@ -248,6 +249,7 @@ impl Graph {
             reach.is_some_and(|reach| codes.is_sharp_at(codes.in_steps(self.metric(), reach)));
         if !is_sharp {
             self.space.drop_codes();
+            self.space.gather();
         }
     }
 
@@ -276,6 +278,26 @@ impl Graph {
     /// The rows, to be searched exactly; a row has the number of its node.
     pub fn flat(&self) -> Flat {
         Flat::of(self.space.clone())
+    }
+
+    /// The same version with its rows where they are kept elsewhere: the first of them are the
+    /// nodes, and `order` has the row of each of the first nodes. A graph whose walks read values
+    /// keeps them.
+    ///
+    /// # Errors
+    /// [`Error::DimMismatch`].
+    ///
+    /// # Panics
+    /// When there are fewer rows than nodes.
+    pub fn moved_to(&self, rows: &StoredVectors, order: &Arc<Vec<u32>>) -> Result<Self, Error> {
+        if rows.dim() != self.dim() {
+            return Err(Error::DimMismatch { expected: self.dim(), given: rows.dim() });
+        }
+        let mut next = self.clone();
+        if self.space.codes().is_some() {
+            next.space = self.space.moved_to(rows.in_order(order).first(self.space.len()))?;
+        }
+        Ok(next)
     }
 
     /// An empty table for rows that are to be searched exactly until they are in the graph.

@@ -53,7 +53,7 @@ mod stored;
 mod vectors;
 mod visited;
 
-pub use build::{Build, BuildStats, build, plan};
+pub use build::{Build, BuildStats, build, build_stored, plan};
 pub use codes::CodeParts;
 pub use error::Error;
 pub use exact::Flat;

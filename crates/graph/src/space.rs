@@ -9,7 +9,7 @@ use crate::blocks::Blocks;
 use crate::codes::{CodeParts, Codes};
 use crate::kernels::{Kernels, prefetch};
 use crate::sketch::Sketch;
-use crate::stored::{StoredRows, Values};
+use crate::stored::{Stored, StoredRows, StoredVectors, Values};
 use crate::vectors::check_values;
 use crate::{Error, Metric, Vectors};
 
@@ -58,17 +58,26 @@ impl<'a> Query<'a> {
 impl Space {
     /// The space of `vectors`.
     pub(crate) fn new(metric: Metric, vectors: Vectors) -> Result<Self, Error> {
-        let kernels = Kernels::detect();
-        let norms = inverse_norms(metric, kernels, &vectors)?;
+        let norms = inverse_norms(metric, (0..vectors.len()).map(|row| vectors.row(row)))?;
         let dim = vectors.dim();
-        Ok(Self {
+        Ok(Self::of(metric, Blocks::new(dim, vectors.into_values()), norms))
+    }
+
+    /// The space of rows that are kept elsewhere, in their order there.
+    pub(crate) fn over(metric: Metric, rows: &StoredVectors) -> Result<Self, Error> {
+        let norms = inverse_norms(metric, (0..rows.len()).map(|row| rows.row(row)))?;
+        Ok(Self::of(metric, Blocks::stored(rows.from(0), rows.len()), norms))
+    }
+
+    fn of(metric: Metric, rows: Blocks<f32>, norms: Vec<f32>) -> Self {
+        Self {
             metric,
-            kernels,
-            rows: Blocks::new(dim, vectors.into_values()),
+            kernels: Kernels::detect(),
+            rows,
             inverse_norms: Blocks::new(1, norms.into_iter().collect()),
             codes: None,
             sketch: None,
-        })
+        }
     }
 
     /// The space of the first `nodes` rows that are kept elsewhere, with the codes that lie there
@@ -127,13 +136,38 @@ impl Space {
         if vectors.dim() != self.dim() {
             return Err(Error::DimMismatch { expected: self.dim(), given: vectors.dim() });
         }
-        let norms = inverse_norms(self.metric, self.kernels, vectors)?;
-        if let Some(codes) = &mut self.codes {
-            codes.append(vectors, &norms);
-        }
+        self.prepare(|| (0..vectors.len()).map(|row| vectors.row(row)))?;
         self.rows.append(vectors.as_flat());
+        Ok(())
+    }
+
+    /// This version with its rows where they are kept elsewhere, and those behind them there.
+    pub(crate) fn moved_to(&self, rows: Stored<f32>) -> Result<Self, Error> {
+        let mut next = self.clone();
+        next.prepare(|| (self.len()..rows.len()).map(|row| rows.row(row)))?;
+        next.rows = self.rows.moved_to(rows);
+        Ok(next)
+    }
+
+    /// Appends what belongs to rows that are appended.
+    fn prepare<'a, I: Iterator<Item = &'a [f32]>>(
+        &mut self,
+        rows: impl Fn() -> I,
+    ) -> Result<(), Error> {
+        let norms = inverse_norms(self.metric, rows())?;
+        if let Some(codes) = &mut self.codes {
+            codes.append(rows(), &norms);
+        }
         self.inverse_norms.append(&norms);
         Ok(())
+    }
+
+    /// Copies rows that are kept elsewhere into the order of the nodes, for walks on values.
+    pub(crate) fn gather(&mut self) {
+        if self.rows.is_stored() {
+            let values = (0..self.len() as u32).flat_map(|node| self.row(node)).copied();
+            self.rows = Blocks::new(self.dim(), values.collect());
+        }
     }
 
     /// Rounds the rows to codes, and from now on those that are appended.
@@ -164,6 +198,7 @@ impl Space {
 
     /// Puts row `order[i]` at place `i`.
     pub(crate) fn permute(&mut self, order: &[u32]) {
+        let has_codes = self.codes.is_some();
         let Self { rows, inverse_norms, codes, sketch, .. } = self;
         rayon::join(
             || rows.permute(order),
@@ -179,6 +214,9 @@ impl Space {
                 }
             },
         );
+        if !has_codes {
+            self.gather();
+        }
     }
 
     pub(crate) fn metric(&self) -> Metric {
@@ -289,12 +327,16 @@ pub fn check_rows(metric: Metric, vectors: &Vectors) -> Result<(), Error> {
 }
 
 /// One over the norm of each row under cosine, nothing under the other metrics.
-fn inverse_norms(metric: Metric, kernels: Kernels, vectors: &Vectors) -> Result<Vec<f32>, Error> {
+fn inverse_norms<'a>(
+    metric: Metric,
+    rows: impl Iterator<Item = &'a [f32]>,
+) -> Result<Vec<f32>, Error> {
     if metric != Metric::Cosine {
         return Ok(Vec::new());
     }
-    let norm_of = |row| inverse_norm(kernels, vectors.row(row)).ok_or(Error::ZeroVector { row });
-    (0..vectors.len()).map(norm_of).collect()
+    let kernels = Kernels::detect();
+    let norm_of = |(row, vector)| inverse_norm(kernels, vector).ok_or(Error::ZeroVector { row });
+    rows.enumerate().map(norm_of).collect()
 }
 
 /// One over the norm, or nothing for a vector so short that its products would vanish.

@@ -19,6 +19,8 @@ pub(crate) struct Stored<T> {
     len: usize,
     /// Each with the number of its first row.
     pieces: Vec<(usize, Values<T>)>,
+    /// Rows of the pieces that come before the first place.
+    skipped: usize,
     /// The row at each of the first places; the others have the numbers of their places.
     order: Arc<Vec<u32>>,
 }
@@ -37,7 +39,7 @@ impl<T> fmt::Debug for Stored<T> {
 
 impl<T> Stored<T> {
     fn new(stride: usize) -> Self {
-        Self { stride, len: 0, pieces: Vec::new(), order: Arc::default() }
+        Self { stride, len: 0, pieces: Vec::new(), skipped: 0, order: Arc::default() }
     }
 
     /// A table of one piece, which holds whole rows.
@@ -48,9 +50,15 @@ impl<T> Stored<T> {
     }
 
     fn push(&mut self, values: Values<T>) {
-        let first = self.len;
+        let first = self.skipped + self.len;
         self.len += (*values).as_ref().len() / self.stride;
         self.pieces.push((first, values));
+    }
+
+    /// The first of the places.
+    pub(crate) fn first(self, len: usize) -> Self {
+        assert!(len <= self.len, "{len} of {} places", self.len);
+        Self { len, ..self }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -61,10 +69,26 @@ impl<T> Stored<T> {
         self.stride
     }
 
+    /// Puts what lies at place `order[i]` at place `i`.
+    ///
+    /// # Panics
+    /// When `order` is not as long as the table, or names a place that is not there.
+    pub(crate) fn permute(&mut self, order: &[u32]) {
+        assert!(order.len() == self.len, "one place for each row");
+        let rows = order.iter().map(|place| self.number(*place as usize) as u32);
+        self.order = Arc::new(rows.collect());
+    }
+
+    /// The number of the row at a place, from the first that is not skipped.
+    #[inline]
+    fn number(&self, place: usize) -> usize {
+        self.order.get(place).map_or(place, |row| *row as usize)
+    }
+
     /// The row at a place.
     #[inline]
     pub(crate) fn row(&self, place: usize) -> &[T] {
-        let row = self.order.get(place).map_or(place, |row| *row as usize);
+        let row = self.skipped + self.number(place);
         let piece = match &self.pieces[..] {
             [_] => 0,
             pieces => pieces.partition_point(|(first, _)| *first <= row) - 1,
@@ -129,6 +153,16 @@ impl StoredVectors {
         self.rows.row(row)
     }
 
+    /// The rows from `first` on, as a table of their own.
+    pub(crate) fn from(&self, first: usize) -> Stored<f32> {
+        assert!(first <= self.len(), "row {first} of {}", self.len());
+        let behind = self.rows.pieces.partition_point(|(start, values)| {
+            start + (**values).as_ref().len() / self.dim() <= first
+        });
+        let pieces = self.rows.pieces[behind..].to_vec();
+        Stored { len: self.len() - first, pieces, skipped: first, ..self.rows.clone() }
+    }
+
     /// The rows in the order of nodes.
     pub(crate) fn in_order(&self, order: &Arc<Vec<u32>>) -> Stored<f32> {
         Stored { order: Arc::clone(order), ..self.rows.clone() }
@@ -167,5 +201,16 @@ mod tests {
         let ordered = vectors.in_order(&Arc::new(vec![2, 0, 1]));
         let rows: Vec<usize> = (0..5).map(|place| first(ordered.row(place))).collect();
         assert_eq!(rows, [2, 0, 1, 3, 4]);
+        for skipped in 0..=5 {
+            let mut rest = vectors.from(skipped);
+            assert!((skipped..5).all(|row| first(rest.row(row - skipped)) == row), "{skipped}");
+            rest.push(Arc::new(vec![10.0, 11.0]));
+            assert_eq!((rest.len(), first(rest.row(5 - skipped))), (6 - skipped, 5));
+            let order: Vec<u32> = (0..rest.len() as u32).rev().collect();
+            rest.permute(&order);
+            assert!((skipped..6).all(|row| first(rest.row(5 - row)) == row), "{skipped}");
+            rest.permute(&order);
+            assert!((skipped..6).all(|row| first(rest.row(row - skipped)) == row), "{skipped}");
+        }
     }
 }

@@ -27,6 +27,7 @@ use crate::limits::MAX_ROWS;
 use crate::params::{BuildParams, Strategy};
 use crate::progress::{Observer, Workers, check_canceled};
 use crate::space::Space;
+use crate::stored::StoredVectors;
 use crate::{Error, Metric, Vectors};
 use candidates::Candidates;
 use link::{Linker, Members};
@@ -127,18 +128,40 @@ pub fn build(
     workers: &Workers,
     observer: &dyn Observer,
 ) -> Result<Build, Error> {
+    check(vectors.len(), params)?;
+    build_in(Space::new(metric, vectors)?, params, workers, observer)
+}
+
+/// Builds the graph of rows that are kept elsewhere and stay there, where walks read codes; else
+/// they are copied. It is the same graph.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_stored(
+    rows: &StoredVectors,
+    metric: Metric,
+    params: &BuildParams,
+    workers: &Workers,
+    observer: &dyn Observer,
+) -> Result<Build, Error> {
+    check(rows.len(), params)?;
+    build_in(Space::over(metric, rows)?, params, workers, observer)
+}
+
+fn check(rows: usize, params: &BuildParams) -> Result<(), Error> {
     params.validate()?;
-    if vectors.len() > MAX_ROWS {
-        return Err(Error::TooManyRows { rows: vectors.len() });
-    }
-    match plan(vectors.len(), params.strategy) {
-        Strategy::Insert { chunk } => {
-            insert::build(vectors, metric, chunk, params, (workers, observer))
-        }
-        strategy => {
-            let space = Space::new(metric, vectors)?;
-            workers.run(|| Bulk { params, strategy, observer }.build(space))
-        }
+    if rows > MAX_ROWS { Err(Error::TooManyRows { rows }) } else { Ok(()) }
+}
+
+fn build_in(
+    space: Space,
+    params: &BuildParams,
+    workers: &Workers,
+    observer: &dyn Observer,
+) -> Result<Build, Error> {
+    match plan(space.len(), params.strategy) {
+        Strategy::Insert { chunk } => insert::build(space, chunk, params, (workers, observer)),
+        strategy => workers.run(|| Bulk { params, strategy, observer }.build(space)),
     }
 }
 

@@ -117,8 +117,8 @@ mod tests {
     use loomdb_testkit::generate;
 
     use crate::{
-        BuildParams, CodeParts, Graph, Metric, Scratch, StoredRows, StoredVectors, Vectors,
-        Workers, build,
+        BuildParams, CodeParts, Graph, Metric, Scratch, StoredRows, StoredVectors, Strategy,
+        Vectors, Workers, build, build_stored,
     };
 
     const DIM: usize = 40;
@@ -165,6 +165,32 @@ mod tests {
             let copied = Graph::from_stored(&parts, &rows, metric, &workers).unwrap();
             assert!((0..ROWS as u32).all(|node| copied.vector(node) == built.vector(node)));
             assert!(copied.code_parts().is_some());
+        }
+    }
+
+    #[test]
+    fn a_graph_that_is_built_over_stored_rows_is_the_same() {
+        let workers = Workers::new(2).unwrap();
+        for metric in [Metric::L2, Metric::Cosine, Metric::Ip] {
+            for strategy in [Strategy::Auto, Strategy::Partition, Strategy::Insert { chunk: 300 }] {
+                let (_, StoredRows { vectors, .. }) = stored(Metric::L2);
+                let values = generate::mixture(31, ROWS, DIM);
+                let own = Vectors::from_flat(DIM, &values).unwrap();
+                let params = BuildParams { strategy, ..BuildParams::default() };
+                let own = build(own, metric, &params, &workers, &()).unwrap();
+                let other = build_stored(&vectors, metric, &params, &workers, &()).unwrap();
+                assert_eq!((&other.order, &other.stats), (&own.order, &own.stats), "{metric}");
+                assert_eq!(other.graph.to_parts(), own.graph.to_parts(), "{metric}");
+                assert_eq!(answers(&other.graph), answers(&own.graph), "{metric}");
+                let order = Arc::new(own.order.clone());
+                let moved = own.graph.moved_to(&vectors, &order).unwrap();
+                let is_same = |node| moved.vector(node) == own.graph.vector(node);
+                assert!((0..ROWS as u32).all(is_same), "{metric}");
+                assert_eq!(answers(&moved), answers(&own.graph), "{metric}");
+                let more = Vectors::from_flat(DIM, &generate::mixture(33, 100, DIM)).unwrap();
+                let grown = |graph: &Graph| graph.insert(&more, &params, &workers, &()).unwrap().0;
+                assert_eq!(grown(&other.graph).to_parts(), grown(&own.graph).to_parts());
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use loomdb_graph::{StoredVectors, Vectors};
 use super::fields::Fields;
 use super::places::SharedPlaces;
 use super::state::{IdType, Making, State};
+use crate::database::BULK_BYTES;
 use crate::index::{Index, View};
 use crate::storage::manifest::{Collection, FileRecord};
 use crate::storage::segment::{Place, SegmentRows};
@@ -102,6 +103,19 @@ impl State {
         place.sync()?;
         saved.graph_rows = graph.len();
         Ok(())
+    }
+
+    /// Makes the vectors lie in the files of an entry instead of in memory, when that is worth it
+    /// and they can be mapped; whether they do. The entry has all rows, perhaps with others behind
+    /// them, which get into the tail of the index.
+    pub(crate) fn move_to_files(&self, place: Place<'_>, entry: &Collection) -> bool {
+        let Some(index) = &self.index else { return false };
+        let behind = entry.rows().saturating_sub(index.len());
+        let bytes = index.unfiled_bytes() + behind * entry.dim * size_of::<f32>();
+        if bytes < BULK_BYTES || entry.rows() < index.len() {
+            return false;
+        }
+        place.map_rows(entry).is_some_and(|files| index.move_to(files).is_ok())
     }
 
     /// The rows that are in the graph now.

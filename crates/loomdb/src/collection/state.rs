@@ -311,6 +311,16 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether the new rows are to get into the tail, behind those that are there.
+    pub(crate) fn is_for_tail(&self, linking: Linking<'_>) -> bool {
+        self.linked.is_none() && matches!(linking, Linking::Deferred)
+    }
+
+    /// Gives up the vectors of new rows that are in the tail already.
+    pub(crate) fn drop_vectors(&mut self) {
+        self.vectors = None;
+    }
+
     /// The next version, complete. What it fails with, if it does, is memory or a thread.
     pub(crate) fn apply(self, sequence: u64, linking: Linking<'_>) -> Result<State> {
         let mut next = self.next;

@@ -32,6 +32,9 @@ impl Shared {
         directory.commit(next)?;
         (writer.log, writer.saved) = (None, all_saved);
         writer.note_files();
+        for inner in self.all() {
+            writer.move_to_files(inner.number, &inner.state.load());
+        }
         Ok(())
     }
 

@@ -240,6 +240,7 @@ impl Shared {
             writer.install(manifest)?;
         }
         writer.saved.insert(inner.number, saved);
+        writer.move_to_files(inner.number, &next);
         inner.state.store(Arc::new(next));
         Ok(())
     }

@@ -220,10 +220,14 @@ impl Shared {
             None if is_logged => writer.write_segment(inner, &plan)?,
             None => {}
         }
+        let is_bulk = is_logged && record.is_none();
+        if is_bulk && plan.is_for_tail(linking) && writer.move_to_files(inner.number, plan.next()) {
+            plan.drop_vectors();
+        }
         let replaced = plan.replaced;
         let applied = plan.apply(writer.sequence, linking).inspect_err(|_| writer.set_broken())?;
         inner.state.store(Arc::new(applied));
-        self.tidy_up(&mut writer, inner, is_logged && record.is_none());
+        self.tidy_up(&mut writer, inner, is_bulk);
         drop(writer);
         self.give_back_space(inner);
         Ok(replaced)
@@ -276,6 +280,7 @@ impl Shared {
         let done = if is_long {
             self.commit(writer)
         } else if is_bulk {
+            writer.move_to_files(inner.number, &inner.state.load());
             writer.save_graph(inner)
         } else {
             Ok(())
@@ -307,6 +312,17 @@ impl Writer {
         self.install(next)?;
         self.saved.insert(inner.number, saved);
         Ok(())
+    }
+
+    /// Makes the vectors of a version whose rows are all in segments lie there instead of in
+    /// memory, when that is worth it; whether they do.
+    pub(super) fn move_to_files(&self, number: u32, state: &State) -> bool {
+        let Target::Directory(directory) = &self.target else { return false };
+        let mut entries = directory.manifest().collections.iter();
+        entries.find(|entry| entry.number == number).is_some_and(|entry| {
+            let (fs, root) = (&**directory.fs(), directory.root());
+            state.move_to_files(Place { fs, root, directory: &entry.directory }, entry)
+        })
     }
 
     /// Writes the graph of a collection when it has grown much since it was written.

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use loomdb_graph::{BuildStats, Graph, Observer, Phase, Vectors, Workers, build};
+use loomdb_graph::{
+    BuildStats, Graph, Observer, Phase, StoredVectors, Vectors, Workers, build, build_stored,
+};
 
 use super::plan::{self, CHUNK_ROWS, Linking, Tail};
 use super::state::{State, inverse};
 use super::{Shared, Writer};
 use crate::error::Result;
 
-type GraphResult<T> = std::result::Result<T, loomdb_graph::Error>;
+pub(super) type GraphResult<T> = std::result::Result<T, loomdb_graph::Error>;
 
 /// A graph over more rows than before, ready to be published.
 #[derive(Debug)]
@@ -149,7 +151,10 @@ impl Shared {
             let end = (start + CHUNK_ROWS).min(last);
             let vectors = copied(self.dim, (start..end).map(|row| rows.vector(row)))?;
             let (next, stats) = graph.insert(&vectors, &params, workers, observer)?;
-            graph = next;
+            graph = match &rows.state.files {
+                Some(files) if files.len() >= end => next.moved_to(files, &rows.state.points)?,
+                _ => next,
+            };
             let before = total.as_ref().map_or(0, |total| total.distance_computations);
             let distance_computations = before + stats.distance_computations;
             total = Some(BuildStats { distance_computations, ..stats });
@@ -165,8 +170,19 @@ impl Shared {
         workers: &Workers,
         observer: &dyn Observer,
     ) -> GraphResult<Linked> {
-        let vectors = copied(self.dim, (0..rows.len()).map(|row| rows.vector(row)))?;
-        self.built(vectors, (workers, observer))
+        let Some(files) = &rows.state.files else {
+            let vectors = copied(self.dim, (0..rows.len()).map(|row| rows.vector(row)))?;
+            return self.built(vectors, (workers, observer));
+        };
+        let mut all = StoredVectors::clone(files);
+        let behind = (all.len()..rows.len()).flat_map(|row| rows.vector(row));
+        let behind: Vec<f32> = behind.copied().collect();
+        if !behind.is_empty() {
+            all.push(Arc::new(behind))?;
+        }
+        let params = self.params.build_params();
+        let built = build_stored(&all, self.metric, &params, workers, observer)?;
+        Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
     }
 
     /// Makes a graph the current one; what it covers leaves the tail.
@@ -174,19 +190,25 @@ impl Shared {
         let state = self.state.load_full();
         let covered = linked.graph.len() - state.graph_len();
         let behind = covered.min(state.tail.len())..state.tail.len();
-        let mut tail = linked.graph.flat_behind();
-        tail.append(&copied(self.dim, behind.map(|row| state.tail.vector(row as u32)))?)?;
+        let tail = linked.graph.flat_behind();
         let nodes = if Arc::ptr_eq(&linked.points, &state.points) {
             Arc::clone(&state.nodes)
         } else {
             Arc::new(inverse(&linked.points))
         };
-        self.state.store(Arc::new(State {
-            graph: Some(Arc::new(linked.graph)),
-            points: linked.points,
-            nodes,
-            tail,
-        }));
+        let (graph, files) = (Some(Arc::new(linked.graph)), state.files.clone());
+        let mut next = State { graph, points: linked.points, nodes, tail, files: None };
+        if let Some(files) = files
+            && files.len() >= next.graph_len()
+        {
+            // Rows of versions that were linked before they were in files go with them.
+            next = next.moved_to(files)?;
+        }
+        let behind = behind.skip(next.tail.len());
+        let rows = behind.map(|row| state.tail.vector(row as u32));
+        next.tail.append(&copied(self.dim, rows)?)?;
+        next.files = next.files.or(state.files.clone());
+        self.state.store(Arc::new(next));
         self.searches.store(0, Ordering::Relaxed);
         writer.distance_computations += linked.stats.distance_computations;
         writer.strategy = Some(linked.stats.strategy);

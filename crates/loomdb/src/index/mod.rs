@@ -17,7 +17,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use loomdb_graph::{BuildParams, Flat, Metric, Observer, Strategy, Vectors, Workers};
+use loomdb_graph::{
+    BuildParams, Flat, Metric, Observer, StoredVectors, Strategy, Vectors, Workers,
+};
 use serde::Serialize;
 
 use crate::Ids;
@@ -299,6 +301,21 @@ impl Index {
     pub(crate) fn append_to_tail(&self, rows: &Vectors) -> Result<()> {
         let _writer = self.shared.lock();
         self.shared.add_to_tail(rows).map(drop)
+    }
+
+    /// Makes the rows lie where they are kept in files, from the first one on, and appends those
+    /// that follow them there to the tail, however long it gets.
+    pub(crate) fn move_to(&self, files: StoredVectors) -> Result<()> {
+        let _writer = self.shared.lock();
+        let next = self.shared.state.load().moved_to(Arc::new(files))?;
+        self.shared.state.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// The bytes of rows that lie in no file, as far as this knows.
+    pub(crate) fn unfiled_bytes(&self) -> usize {
+        let state = self.shared.state.load();
+        (state.len() - state.filed()) * size_of::<f32>() * self.shared.dim
     }
 
     /// Links the tail if it is due, and returns when that is done.

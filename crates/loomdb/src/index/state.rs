@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use loomdb_graph::{Flat, Graph, Neighbor, Scratch, Vectors, Workers};
+use loomdb_graph::{Flat, Graph, Neighbor, Scratch, StoredVectors, Vectors, Workers};
 
 use super::Hit;
+use super::link::{GraphResult, copied};
 use crate::{Error, Ids, Result};
+
+/// A tail of so many bytes is not copied into memory when its rows lie in files.
+const MAX_COPIED_BYTES: usize = 8 << 20;
 
 /// A graph over the first points and a tail of the others.
 #[derive(Clone, Debug)]
@@ -18,12 +22,14 @@ pub(super) struct State {
     /// The node of each of the first points, the inverse of `points`.
     pub nodes: Arc<Vec<u32>>,
     pub tail: Flat,
+    /// The first points where they lie in files, if they do.
+    pub files: Option<Arc<StoredVectors>>,
 }
 
 impl State {
     /// A state without a graph.
     pub(super) fn empty(tail: Flat) -> Self {
-        Self { graph: None, points: Arc::default(), nodes: Arc::default(), tail }
+        Self { graph: None, points: Arc::default(), nodes: Arc::default(), tail, files: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,6 +106,32 @@ impl State {
         hits
     }
 
+    /// How many of the first points lie in files.
+    pub(super) fn filed(&self) -> usize {
+        self.files.as_ref().map_or(0, |files| files.len())
+    }
+
+    /// The same state with all its points where they lie in files, as far as that pays, and those
+    /// behind them there. A short tail is copied: every search looks at all of it.
+    pub(super) fn moved_to(&self, files: Arc<StoredVectors>) -> GraphResult<Self> {
+        let graph = self.graph.as_ref().map(|graph| graph.moved_to(&files, &self.points));
+        let first = self.graph_len();
+        let tail = if is_long(&files, first) {
+            self.tail.moved_to(&files, first)?
+        } else {
+            let behind = first + self.tail.len()..files.len();
+            let mut tail = self.tail.clone();
+            tail.append(&copied(files.dim(), behind.map(|row| files.row(row)))?)?;
+            tail
+        };
+        Ok(Self {
+            graph: graph.transpose()?.map(Arc::new),
+            tail,
+            files: Some(files),
+            ..self.clone()
+        })
+    }
+
     /// The point of a node.
     pub(super) fn point(&self, node: u32) -> usize {
         self.points.get(node as usize).map_or(node as usize, |point| *point as usize)
@@ -146,6 +178,11 @@ pub(crate) fn sort_hits(hits: &mut [Hit]) {
     hits.sort_unstable_by(|left, right| {
         left.distance.total_cmp(&right.distance).then(left.point.cmp(&right.point))
     });
+}
+
+/// Whether the rows from `first` on are too many to be copied into memory.
+pub(super) fn is_long(files: &StoredVectors, first: usize) -> bool {
+    (files.len() - first) * size_of::<f32>() * files.dim() > MAX_COPIED_BYTES
 }
 
 /// The places of the values of a permutation.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use loomdb_graph::{Flat, Graph, Metric, StoredRows, StoredVectors, Vectors, Workers};
 
-use super::link::copied;
-use super::state::{State, inverse};
+use super::link::{GraphResult, copied};
+use super::state::{State, inverse, is_long};
 use super::{Hit, Index, IndexParams, Shared};
 use crate::Result;
 use crate::storage::segment::StoredGraph;
@@ -48,8 +48,6 @@ impl Index {
     }
 }
 
-type GraphResult<T> = std::result::Result<T, loomdb_graph::Error>;
-
 fn linked(
     rows: &StoredVectors,
     metric: Metric,
@@ -57,21 +55,24 @@ fn linked(
     workers: &Workers,
 ) -> GraphResult<State> {
     let StoredGraph { parts, codes } = graph;
-    let (points, nodes) = (Arc::new(points), parts.levels.len());
+    let points = Arc::new(points);
     let codes = codes.map(|codes| (codes.parts, codes.values));
     let stored = StoredRows { vectors: rows.clone(), order: Arc::clone(&points), codes };
     let graph = Graph::from_stored(&parts, &stored, metric, workers)?;
-    let behind = (nodes..rows.len()).map(|row| rows.row(row));
-    let mut tail = graph.flat_behind();
-    tail.append(&copied(rows.dim(), behind)?)?;
-    let nodes = Arc::new(inverse(&points));
-    Ok(State { graph: Some(Arc::new(graph)), points, nodes, tail })
+    let (tail, nodes) = (graph.flat_behind(), Arc::new(inverse(&points)));
+    let graph = Some(Arc::new(graph));
+    State { graph, points, nodes, tail, files: None }.moved_to(Arc::new(rows.clone()))
 }
 
 /// A state whose rows are all in the tail.
 fn unlinked(rows: &StoredVectors, metric: Metric) -> GraphResult<State> {
-    let rows = copied(rows.dim(), (0..rows.len()).map(|row| rows.row(row)))?;
-    Ok(State::empty(Flat::from_vectors(metric, rows)?))
+    let tail = if is_long(rows, 0) {
+        Flat::new(metric, rows.dim())?.moved_to(rows, 0)?
+    } else {
+        let rows = copied(rows.dim(), (0..rows.len()).map(|row| rows.row(row)))?;
+        Flat::from_vectors(metric, rows)?
+    };
+    Ok(State { files: Some(Arc::new(rows.clone())), ..State::empty(tail) })
 }
 
 impl View {

@@ -113,6 +113,17 @@ impl Place<'_> {
         Ok((all, batches))
     }
 
+    /// The vectors of all rows, which were just written, where they lie; nothing when files cannot
+    /// be mapped.
+    pub(crate) fn map_rows(&self, collection: &Collection) -> Option<StoredVectors> {
+        let mut all = StoredVectors::new(collection.dim).ok()?;
+        for segment in &collection.segments {
+            let shape = (segment.rows, collection.dim);
+            all.push(vectors::mapped((self.fs, self.root), &segment.vectors, shape)?).ok()?;
+        }
+        Some(all)
+    }
+
     /// The deleted rows.
     pub(crate) fn read_deletes(&self, collection: &Collection) -> Result<RoaringBitmap> {
         match &collection.deletes {

@@ -101,10 +101,30 @@ pub(super) fn stored(
     Ok(as_values(&bytes, bytes.len() - data.len()))
 }
 
+/// The values of a file that was just written, where they lie; nothing where they cannot be looked
+/// at there. They are believed: it is what was written.
+pub(super) fn mapped(
+    (fs, root): (&dyn FileSystem, &Path),
+    record: &FileRecord,
+    shape: (usize, usize),
+) -> Option<Values<f32>> {
+    let bytes = fs.map(&root.join(record.name()))?;
+    if bytes.len() as u64 != record.len_bytes() {
+        return None;
+    }
+    let data = data_behind_header(&bytes, record.len_bytes(), shape).ok()?;
+    can_be_viewed(data).then(|| as_values(&bytes, bytes.len() - data.len()))
+}
+
+/// Whether bytes are values where they lie.
+fn can_be_viewed(data: &[u8]) -> bool {
+    cfg!(target_endian = "little") && data.as_ptr().align_offset(align_of::<f32>()) == 0
+}
+
 /// The values behind a header, where they lie if they can be looked at there.
 fn as_values(bytes: &Buffer, header_len: usize) -> Values<f32> {
     let data = bytes.slice(header_len);
-    if cfg!(target_endian = "little") && data.as_ptr().align_offset(align_of::<f32>()) == 0 {
+    if can_be_viewed(&data) {
         Arc::new(ScalarBuffer::<f32>::from(data))
     } else {
         Arc::new(decoded(&data).collect::<Vec<f32>>())

@@ -16,6 +16,7 @@ mod group;
 mod indexes;
 mod interface;
 mod io_errors;
+mod larger_than_memory;
 mod mapped;
 mod model;
 mod model_test;

@@ -18,7 +18,7 @@ use crate::graph::parts::Towers;
 use crate::params::{BuildParams, Strategy};
 use crate::progress::{Observer, Phase, Workers};
 use crate::space::Space;
-use crate::{Error, Metric, Vectors};
+use crate::{Error, Vectors};
 use chunk::Chunk;
 
 /// What the random choices are for.
@@ -26,14 +26,15 @@ const PURPOSE: u64 = 0x696E_7365_7274;
 
 /// Builds a graph by chunks from nothing.
 pub(super) fn build(
-    vectors: Vectors,
-    metric: Metric,
+    mut space: Space,
     chunk: usize,
     params: &BuildParams,
     (workers, observer): (&Workers, &dyn Observer),
 ) -> Result<Build, Error> {
-    let mut space = Space::new(metric, vectors)?;
     workers.run(|| space.encode());
+    if space.codes().is_none() {
+        space.gather();
+    }
     let rows = space.len();
     let mut stats = BuildStats::new(Strategy::Insert { chunk });
     let levels: Vec<u8> = (0..rows as u32).map(|node| params.level(node)).collect();
