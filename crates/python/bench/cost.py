@@ -4,18 +4,21 @@
 
 The same rows and queries go through `call_cost`, which is the same loop in Rust. Both are built
 with the same optimizations: `cargo build --release -p loomdb --example call_cost`, and the
-package by `pip install ./crates/python`. Each figure is the best of some rounds.
+package by `pip install ./crates/python`. Each figure is the best of some rounds, unless it says
+otherwise. Linux: threads are given a core each.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import json
+import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,8 +39,7 @@ def main() -> None:
     figures: dict[str, Any] = {"import_ms": import_ms(), "python": {}, "rust": {}, "threads": {}}
     for name, vectors in (("small", small), ("large", rows)):
         figures["rust"][name] = rust(arguments.rust, vectors, queries)
-        add_s = min(seconds(lambda: collection(vectors)) for _ in range(ROUNDS))
-        docs = collection(vectors)
+        add_s, docs = min((added(vectors) for _ in range(ROUNDS)), key=lambda pair: pair[0])
         figures["python"][name] = {"add_s": round(add_s, 4)} | python(docs, queries)
         figures["threads"][name] = scaling(docs, queries)
     print(json.dumps(figures, indent=2))
@@ -73,10 +75,11 @@ def rust(program: str, rows: NDArray[np.float32], queries: NDArray[np.float32]) 
         return json.loads(subprocess.check_output([program, *files]))
 
 
-def collection(rows: NDArray[np.float32]) -> loomdb.Collection:
+def added(rows: NDArray[np.float32]) -> tuple[float, loomdb.Collection]:
+    """A collection of some rows, and how long it took to add them."""
     docs = loomdb.open(":memory:").collection("docs")
-    docs.add(np.arange(len(rows)), rows)
-    return docs
+    ids = np.arange(len(rows))
+    return seconds(lambda: docs.add(ids, rows)), docs
 
 
 def python(docs: loomdb.Collection, queries: NDArray[np.float32]) -> dict[str, float]:
@@ -99,22 +102,36 @@ def python(docs: loomdb.Collection, queries: NDArray[np.float32]) -> dict[str, f
 
 
 def scaling(docs: loomdb.Collection, queries: NDArray[np.float32]) -> dict[str, float]:
-    """How many times as many searches two threads make as one."""
+    """How many times as many searches two threads make as one; the median of some rounds."""
+    rounds = [[searches_per_second(docs, queries, threads) for threads in (1, 2)] for _ in range(8)]
+    one, two = (statistics.median(side) for side in zip(*rounds, strict=True))
+    ratio = statistics.median(two / one for one, two in rounds)
+    return {"one_thread_qps": round(one), "two_threads_qps": round(two), "ratio": round(ratio, 3)}
 
-    def work() -> None:
-        for query in queries:
+
+def searches_per_second(
+    docs: loomdb.Collection, queries: NDArray[np.float32], threads: int
+) -> float:
+    """What some threads do together, each on a core of its own."""
+    cores = sorted(os.sched_getaffinity(0))
+
+    def work(core: int) -> float:
+        os.sched_setaffinity(0, [core])
+        search_for(docs, queries, 0.1)
+        return search_for(docs, queries, 0.4)
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(work, cores[:threads]))
+
+
+def search_for(docs: loomdb.Collection, queries: NDArray[np.float32], time_s: float) -> float:
+    """Searches one query after the other for some time, and returns how many in a second."""
+    started, searches = time.perf_counter(), 0
+    while time.perf_counter() - started < time_s:
+        for query in queries[:100]:
             docs.search(query, k=10)
-
-    def together() -> None:
-        threads = [threading.Thread(target=work) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    one = min(seconds(work) for _ in range(ROUNDS))
-    two = min(seconds(together) for _ in range(ROUNDS))
-    return {"one_thread_qps": round(len(queries) / one), "two_threads": round(2 * one / two, 3)}
+        searches += 100
+    return searches / (time.perf_counter() - started)
 
 
 def seconds(work: Callable[[], object]) -> float:

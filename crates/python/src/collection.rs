@@ -83,10 +83,10 @@ impl Collection {
             }
         };
         let written = if values.len() < WATCHED_VALUES && progress.is_none() {
-            detached(py, || write(collection, &make()?, replace, &()))?
+            detached(py, || write(collection, make()?, replace, &()))?
         } else {
             let watch = Watch::default();
-            watched(py, progress.as_ref(), &watch, || write(collection, &make()?, replace, &watch))?
+            watched(py, progress.as_ref(), &watch, || write(collection, make()?, replace, &watch))?
         };
         ids::to_python(py, &written)
     }
@@ -103,7 +103,7 @@ impl Collection {
         let table = tables::of_points(&given, &names)?;
         let watch = Watch::default();
         let written = watched(py, progress.as_ref(), &watch, || {
-            write(collection, &Batch::from_table(&table)?, replace, &watch)
+            write(collection, Batch::from_table(&table)?, replace, &watch)
         })?;
         ids::to_python(py, &written)
     }
@@ -145,7 +145,7 @@ impl Collection {
             };
             let mut imported = read_all(&files, &options)?;
             let left_out = std::mem::take(&mut imported.left_out);
-            Ok((write(collection, &imported.into_batch()?, replace, &watch)?, left_out))
+            Ok((write(collection, imported.into_batch()?, replace, &watch)?, left_out))
         })?;
         Ok((ids::to_python(py, &written)?, left_out))
     }
@@ -353,13 +353,13 @@ impl Collection {
 
 fn write(
     collection: &loomdb::Collection,
-    batch: &Batch,
+    batch: Batch,
     replace: bool,
     observer: &dyn Observer,
 ) -> loomdb::Result<Ids> {
     if replace {
-        collection.upsert_watched(batch, observer)
+        collection.upsert_owned(batch, observer)
     } else {
-        collection.add_watched(batch, observer)
+        collection.add_owned(batch, observer)
     }
 }

@@ -8,6 +8,7 @@
 mod link;
 mod neighbors;
 mod plan;
+mod scratches;
 mod state;
 mod view;
 
@@ -29,8 +30,9 @@ pub(crate) use link::Linked;
 pub use neighbors::Links;
 use plan::Placement;
 pub use plan::flat_limit;
+use scratches::Scratches;
+use state::State;
 pub(crate) use state::sort_hits;
-use state::{Scratches, State};
 pub(crate) use view::View;
 
 /// What a caller may set about an index.

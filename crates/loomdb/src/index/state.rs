@@ -1,7 +1,7 @@
 //! One consistent state of an index: what a search reads.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use loomdb_graph::{Flat, Graph, Neighbor, Scratch, StoredVectors, Vectors, Workers};
 
@@ -192,20 +192,4 @@ pub(super) fn inverse(points: &[u32]) -> Vec<u32> {
         nodes[*point as usize] = node as u32;
     }
     nodes
-}
-
-/// Scratch memory for searches, handed from one to the next.
-#[derive(Debug, Default)]
-pub(super) struct Scratches {
-    idle: Mutex<Vec<Scratch>>,
-}
-
-impl Scratches {
-    pub(super) fn take(&self) -> Scratch {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    pub(super) fn give_back(&self, scratch: Scratch) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-    }
 }
