@@ -29,6 +29,40 @@ pub(crate) struct Blocks<T> {
     shift: u32,
 }
 
+/// A version of a table as loops read it: where the rows of the base lie is looked up once.
+#[derive(Debug)]
+pub(crate) struct Rows<'a, T> {
+    /// The base, where it is one piece in the order of its rows.
+    base: &'a [T],
+    stride: usize,
+    table: &'a Blocks<T>,
+}
+
+impl<T> Clone for Rows<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Rows<'_, T> {}
+
+impl<'a, T: Default> Rows<'a, T> {
+    /// One row.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // so that loops keep their registers
+    pub(crate) fn row(self, row: usize) -> &'a [T] {
+        let first = row * self.stride;
+        match self.base.get(first..first + self.stride) {
+            Some(row) => row,
+            None => self.table.other_row(row),
+        }
+    }
+
+    pub(crate) fn stride(self) -> usize {
+        self.stride
+    }
+}
+
 /// The first rows of a table.
 #[derive(Debug)]
 enum Base<T> {
@@ -94,6 +128,17 @@ impl<T: Default> Blocks<T> {
         self.stride
     }
 
+    /// The rows for loops over some of them.
+    #[inline]
+    pub(crate) fn rows(&self) -> Rows<'_, T> {
+        let base = match &*self.base {
+            Base::Own(values) => &values[..],
+            Base::Stored(stored) => stored.in_one_piece(),
+        };
+        let base = &base[..base.len().min(self.base_len * self.stride)];
+        Rows { base, stride: self.stride, table: self }
+    }
+
     /// One row.
     #[inline]
     pub(crate) fn row(&self, row: usize) -> &[T] {
@@ -106,6 +151,7 @@ impl<T: Default> Blocks<T> {
     }
 
     /// A row that is stored or was appended: apart, so that [`Self::row`] is inlined everywhere.
+    #[inline(never)]
     fn other_row(&self, row: usize) -> &[T] {
         if row < self.base_len
             && let Base::Stored(stored) = &*self.base
@@ -243,8 +289,11 @@ impl<T: Default> Blocks<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::Blocks;
     use crate::aligned::Aligned;
+    use crate::stored::Stored;
 
     #[test]
     fn versions_do_not_change() {
@@ -262,6 +311,7 @@ mod tests {
                 let first = 3 * row as u32;
                 assert_eq!(version.row(row), [first, first + 1, first + 2]);
                 assert_eq!(version.run(row)[..3], [first, first + 1, first + 2]);
+                assert_eq!(version.rows().row(row), version.row(row));
             }
             let mut row = 0;
             while row < version.len() {
@@ -274,6 +324,17 @@ mod tests {
                 row += rows;
             }
         }
+    }
+
+    /// A stored base is longer than what belongs to the table, and rows follow it.
+    #[test]
+    fn rows_of_a_stored_base_are_found_in_loops_too() {
+        let base = Stored::of(3, Arc::new((0..12).collect::<Vec<u32>>()));
+        let mut table = Blocks::stored(base, 2);
+        table.append(&[6, 70, 80]);
+        table.append(&[9, 100, 110]);
+        let rows: Vec<u32> = (0..4).flat_map(|row| table.rows().row(row).to_vec()).collect();
+        assert_eq!(rows, [0, 1, 2, 3, 4, 5, 6, 70, 80, 9, 100, 110]);
     }
 
     #[test]

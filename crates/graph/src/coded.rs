@@ -8,10 +8,10 @@
 //! looks at all codes and cannot go astray.
 
 use crate::candidate::Candidate;
-use crate::codes::{Codes, Norm, square};
+use crate::codes::{CodeRows, Codes, Norm, square};
 use crate::nearest::Nearest;
 use crate::scan;
-use crate::search::{ByValues, GROUP, Target};
+use crate::search::{ByValues, Target};
 use crate::space::{Query, Space};
 
 /// The least that is measured together, so that rows arrive from memory together.
@@ -25,6 +25,7 @@ const ROUNDING: f32 = 1.001;
 pub(crate) struct ByCodes<'a> {
     space: &'a Space,
     codes: &'a Codes,
+    rows: CodeRows<'a>,
     query: Query<'a>,
     code: &'a [i8],
     norm: Norm,
@@ -43,7 +44,15 @@ impl<'a> ByCodes<'a> {
         let codes = space.codes()?;
         let encoded = codes.encode(query.vector(), query.scale(), code);
         let (norm, slack) = (encoded.norm, encoded.error.sqrt() + codes.max_error());
-        (!norm.is_clamped()).then_some(Self { space, codes, query, code, norm, slack })
+        (!norm.is_clamped()).then_some(Self {
+            space,
+            codes,
+            rows: codes.rows(),
+            query,
+            code,
+            norm,
+            slack,
+        })
     }
 
     /// Whether rounding is so large beside the distances of what a walk found that the walk may
@@ -160,24 +169,13 @@ impl<'a> ByCodes<'a> {
 impl Target for ByCodes<'_> {
     #[inline]
     fn prefetch(&self, node: u32) {
-        self.codes.prefetch(node);
+        self.rows.prefetch(node);
     }
 
     #[inline]
     fn distances(&self, nodes: &[u32], out: &mut [f32]) {
-        let mut products = [0; GROUP];
-        for (nodes, out) in nodes.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
-            let products = &mut products[..nodes.len()];
-            self.codes.products(self.code, nodes, products);
-            for ((node, product), out) in nodes.iter().zip(products).zip(out) {
-                let norm = self.codes.norm(*node);
-                if norm.is_clamped() {
-                    *out = self.distance_by_values(*node);
-                    continue;
-                }
-                *out = square(self.norm, norm, *product);
-            }
-        }
+        let by_values = |node| self.distance_by_values(node);
+        self.rows.distances((self.code, self.norm, 1.0), nodes, out, by_values);
     }
 }
 

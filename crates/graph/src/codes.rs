@@ -15,9 +15,10 @@ use rayon::prelude::*;
 
 use crate::Metric;
 use crate::aligned::Aligned;
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, Rows};
 use crate::kernels::{Kernels, MAX_CODE, Rounded, Rounding, prefetch, prefetch_line};
 use crate::panel::centre;
+use crate::search::GROUP;
 use crate::space::Space;
 pub use parts::CodeParts;
 
@@ -57,6 +58,14 @@ pub(crate) struct Codes {
     error: f32,
     /// The largest distance of a row in range from what its code stands for, in steps.
     max_error: f32,
+}
+
+/// The codes of a version as loops over some of them read them.
+#[derive(Clone, Copy)]
+pub(crate) struct CodeRows<'a> {
+    codes: &'a Codes,
+    values: Rows<'a, i8>,
+    norms: Rows<'a, Norm>,
 }
 
 /// The squared length of a code, and in the highest bit whether a value of the row lies outside
@@ -287,10 +296,10 @@ impl Codes {
         self.values.bytes() + self.norms.bytes()
     }
 
-    /// The inner products of a code with those of `nodes`.
+    /// The codes for loops over some of them.
     #[inline]
-    pub(crate) fn products(&self, code: &[i8], nodes: &[u32], out: &mut [i32]) {
-        self.kernels.dot_bytes_many(code, &self.values, nodes, out);
+    pub(crate) fn rows(&self) -> CodeRows<'_> {
+        CodeRows { codes: self, values: self.values.rows(), norms: self.norms.rows() }
     }
 
     /// Calls `take` with the inner product of a code with that of each of `count` nodes that
@@ -324,12 +333,60 @@ impl Codes {
     pub(crate) fn norm(&self, node: u32) -> Norm {
         self.norms.row(node as usize)[0]
     }
+}
+
+impl<'a> CodeRows<'a> {
+    #[inline]
+    pub(crate) fn code(self, node: u32) -> &'a [i8] {
+        self.values.row(node as usize)
+    }
+
+    #[inline]
+    pub(crate) fn norm(self, node: u32) -> Norm {
+        self.norms.row(node as usize)[0]
+    }
 
     /// Asks for a code to be brought into the cache.
     #[inline]
-    pub(crate) fn prefetch(&self, node: u32) {
+    pub(crate) fn prefetch(self, node: u32) {
         prefetch(self.code(node));
         prefetch_line(self.norms.row(node as usize));
+    }
+
+    /// The codes that are read.
+    pub(crate) fn codes(self) -> &'a Codes {
+        self.codes
+    }
+
+    /// The squared distances of a code of this length to those of `nodes`, where a squared step
+    /// counts `unit`; what `by_values` says where the code of a node does not stand for its row.
+    #[inline]
+    pub(crate) fn distances(
+        self,
+        (code, norm, unit): (&[i8], Norm, f32),
+        nodes: &[u32],
+        out: &mut [f32],
+        by_values: impl Fn(u32) -> f32,
+    ) {
+        let mut products = [0; GROUP];
+        for (nodes, out) in nodes.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
+            let products = &mut products[..nodes.len()];
+            self.codes.kernels.dot_bytes_many(code, self.values, nodes, products);
+            let mut all = 0;
+            for ((node, product), out) in nodes.iter().zip(products).zip(&mut *out) {
+                let other = self.norm(*node);
+                all |= other.0;
+                *out = square(norm, other, *product) * unit;
+            }
+            // Hardly any row is out of range, so this is asked once for all.
+            if Norm(all).is_clamped() {
+                for (node, out) in nodes.iter().zip(out) {
+                    if self.norm(*node).is_clamped() {
+                        *out = by_values(*node);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -275,7 +275,7 @@ mod tests {
     use loomdb_testkit::generate;
 
     use super::{DIRECTIONS, Directions, MIN_ROWS, orthonormalize};
-    use crate::codes::{Codes, square};
+    use crate::codes::Codes;
     use crate::kernels::{Kernels, products};
     use crate::space::Space;
     use crate::{Metric, Vectors};
@@ -312,9 +312,10 @@ mod tests {
 
     /// The squared distance of two codes.
     fn between(codes: &Codes, left: u32, right: u32) -> f32 {
-        let mut product = [0];
-        codes.products(codes.code(left), &[right], &mut product);
-        square(codes.norm(left), codes.norm(right), product[0])
+        let (codes, mut distance) = (codes.rows(), [0.0]);
+        let from = (codes.code(left), codes.norm(left), 1.0);
+        codes.distances(from, &[right], &mut distance, |_| unreachable!("rows are in range"));
+        distance[0]
     }
 
     #[test]

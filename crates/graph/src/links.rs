@@ -8,14 +8,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::aligned::Aligned;
-use crate::blocks::Blocks;
-use crate::kernels::prefetch_line;
+use crate::blocks::{Blocks, Rows};
+use crate::kernels::prefetch;
 
 /// No node.
 const EMPTY: u32 = u32::MAX;
-
-/// Slots of a list that share a cache line.
-const SLOTS_PER_LINE: usize = 16;
 
 /// One slot of a list.
 #[derive(Debug)]
@@ -40,6 +37,24 @@ impl Default for Slot {
 #[derive(Clone, Debug)]
 pub(crate) struct LinkTable {
     lists: Blocks<Slot>,
+}
+
+/// The lists of a table as loops read them.
+#[derive(Clone, Copy)]
+pub(crate) struct Lists<'a>(Rows<'a, Slot>);
+
+impl<'a> Lists<'a> {
+    /// The slots of a list; the links end at the first empty one.
+    #[inline]
+    pub(crate) fn slots(self, list: usize) -> &'a [Slot] {
+        self.0.row(list)
+    }
+
+    /// Asks for a list to be brought into the cache.
+    #[inline]
+    pub(crate) fn prefetch(self, list: usize) {
+        prefetch(self.0.row(list));
+    }
 }
 
 impl LinkTable {
@@ -67,13 +82,12 @@ impl LinkTable {
     /// The links of a list.
     #[inline]
     pub(crate) fn neighbors(&self, list: usize) -> impl Iterator<Item = u32> + '_ {
-        self.slots(list).iter().map_while(Slot::node)
+        self.lists.row(list).iter().map_while(Slot::node)
     }
 
-    /// The slots of a list; the links end at the first empty one.
-    #[inline]
-    pub(crate) fn slots(&self, list: usize) -> &[Slot] {
-        self.lists.row(list)
+    /// The lists for loops over some of them.
+    pub(crate) fn lists(&self) -> Lists<'_> {
+        Lists(self.lists.rows())
     }
 
     pub(crate) fn degree(&self, list: usize) -> usize {
@@ -107,14 +121,6 @@ impl LinkTable {
             slot.0.store(node, Ordering::Relaxed);
         }
         free.is_some()
-    }
-
-    /// Asks for a list to be brought into the cache.
-    #[inline]
-    pub(crate) fn prefetch(&self, list: usize) {
-        for line in self.lists.row(list).chunks(SLOTS_PER_LINE) {
-            prefetch_line(line);
-        }
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -6,8 +6,8 @@
 //! what linking waits for.
 
 use crate::candidate::Candidate;
-use crate::codes::{Codes, square};
-use crate::search::{GROUP, Target};
+use crate::codes::{CodeRows, Codes};
+use crate::search::Target;
 use crate::space::Space;
 
 /// Equal rows are at most so far apart.
@@ -17,7 +17,7 @@ const EQUAL: f32 = 1.0e-5;
 #[derive(Clone, Copy)]
 pub(crate) struct Ruler<'a> {
     space: &'a Space,
-    codes: Option<&'a Codes>,
+    codes: Option<CodeRows<'a>>,
     /// What a squared step between codes stands for.
     unit: f32,
 }
@@ -43,8 +43,8 @@ impl Target for From<'_> {
 impl<'a> Ruler<'a> {
     /// Compares by codes when there are some.
     pub(crate) fn coarse(space: &'a Space) -> Self {
-        let codes = space.codes();
-        let unit = codes.map_or(1.0, |codes| codes.unit(space.metric()));
+        let codes = space.codes().map(Codes::rows);
+        let unit = codes.map_or(1.0, |rows| rows.codes().unit(space.metric()));
         Self { space, codes, unit }
     }
 
@@ -62,7 +62,7 @@ impl<'a> Ruler<'a> {
     /// Whether rounding is not small beside the distance of the nearest candidate.
     pub(crate) fn is_blurred_at(self, nearest: Option<&Candidate>) -> bool {
         let Some((codes, nearest)) = self.codes.zip(nearest) else { return false };
-        !codes.is_sharp_at(nearest.distance() / self.unit)
+        !codes.codes().is_sharp_at(nearest.distance() / self.unit)
     }
 
     /// Whether a candidate is certain to have another row than the node that it is a candidate of.
@@ -78,20 +78,8 @@ impl<'a> Ruler<'a> {
             self.space.distances(&self.space.query_of(node), others, out);
             return;
         };
-        let (code, own) = (codes.code(node), codes.norm(node));
-        let mut products = [0; GROUP];
-        for (others, out) in others.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
-            let products = &mut products[..others.len()];
-            codes.products(code, others, products);
-            for ((other, product), out) in others.iter().zip(products).zip(out) {
-                let norm = codes.norm(*other);
-                *out = if norm.is_clamped() {
-                    self.space.between(node, *other)
-                } else {
-                    square(own, norm, *product) * self.unit
-                };
-            }
-        }
+        let from = (codes.code(node), codes.norm(node), self.unit);
+        codes.distances(from, others, out, |other| self.space.between(node, other));
     }
 
     /// A node whose distances to others are asked for.

@@ -6,6 +6,7 @@
 //! needs no list of its own.
 
 use crate::candidate::Candidate;
+use crate::kernels::{Kernels, LIST_LANES};
 use crate::links::{LinkTable, Slot};
 use crate::space::{Query, Space};
 use crate::visited::Visited;
@@ -84,13 +85,14 @@ impl<F: Fn(u32) -> usize> Layer<'_, F> {
         beam.restart(ef);
         for start in found.iter() {
             if visited.insert(start.node()) {
-                beam.offer(*start);
+                beam.offer(std::iter::once(*start), |_| ());
             }
         }
+        let lists = self.links.lists();
         let mut group = [0; GROUP];
         let mut distances = [0.0; GROUP];
         while let Some(node) = beam.step() {
-            for slots in self.links.slots((self.list_of)(node)).chunks(GROUP) {
+            for slots in lists.slots((self.list_of)(node)).chunks(GROUP) {
                 let count = self.unseen(slots, visited, &mut group);
                 let (nodes, distances) = (&group[..count], &mut distances[..count]);
                 for node in nodes {
@@ -98,12 +100,10 @@ impl<F: Fn(u32) -> usize> Layer<'_, F> {
                 }
                 target.distances(nodes, distances);
                 *computed += count as u64;
-                for (node, distance) in nodes.iter().zip(distances) {
-                    if beam.offer(Candidate::new(*distance, *node)) {
-                        // Most of what enters the beam is looked at sooner or later.
-                        self.links.prefetch((self.list_of)(*node));
-                    }
-                }
+                let near = nodes.iter().zip(distances);
+                let near = near.map(|(node, distance)| Candidate::new(*distance, *node));
+                // Most of what enters the beam is looked at sooner or later.
+                beam.offer(near, |node| lists.prefetch((self.list_of)(node)));
             }
         }
         found.clear();
@@ -127,39 +127,57 @@ impl<F: Fn(u32) -> usize> Layer<'_, F> {
 }
 
 /// The nearest nodes seen, nearest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Beam {
-    /// Candidates, each with the lowest bit for "its neighbors have been looked at".
+    kernels: Kernels,
+    /// Candidates, each with the lowest bit for "its neighbors have been looked at", then empty
+    /// entries up to a whole register. What lies behind the first `ef` fell off.
     entries: Vec<u64>,
     ef: usize,
+    /// Candidates that were added, whether they fell off or not.
+    added: usize,
     /// Every entry before this one has been looked at.
     next: usize,
 }
 
+impl Default for Beam {
+    fn default() -> Self {
+        let (kernels, entries) = (Kernels::detect(), Vec::new());
+        Self { kernels, entries, ef: 0, added: 0, next: 0 }
+    }
+}
+
 impl Beam {
     const DONE: u64 = 1;
+    /// Behind every candidate, and never a next step.
+    const EMPTY: u64 = u64::MAX;
 
     fn restart(&mut self, ef: usize) {
         self.entries.clear();
         self.ef = ef;
+        self.added = 0;
         self.next = 0;
     }
 
-    /// Adds a candidate when it is among the `ef` nearest; whether it was.
+    /// Adds the candidates that are among the `ef` nearest, of a group at most, and calls `near`
+    /// with the nodes that were when it was called.
     #[inline]
-    fn offer(&mut self, candidate: Candidate) -> bool {
-        let entry = pack(candidate);
-        let is_full = self.entries.len() >= self.ef;
-        if is_full && self.entries.last().is_some_and(|last| entry > *last) {
-            return false;
+    fn offer(&mut self, candidates: impl Iterator<Item = Candidate>, near: impl Fn(u32)) {
+        let last = self.entries.get(self.ef - 1).copied().unwrap_or(Self::EMPTY);
+        let (mut group, mut count) = ([0; GROUP], 0);
+        for candidate in candidates {
+            // Whether one is near cannot be predicted, so nothing branches on it.
+            group[count] = pack(candidate);
+            count += usize::from(group[count] < last);
         }
-        let place = self.entries.partition_point(|other| *other < entry);
-        if is_full {
-            self.entries.pop();
+        let group = &group[..count];
+        for entry in group {
+            near(unpack(*entry).node());
         }
-        self.entries.insert(place, entry);
-        self.next = self.next.min(place);
-        true
+        self.added += count;
+        let room = self.added.min(self.ef).next_multiple_of(LIST_LANES);
+        self.entries.resize(room, Self::EMPTY);
+        self.next = self.next.min(self.kernels.insert_all(&mut self.entries, group));
     }
 
     /// Marks the nearest node that was not looked at, and returns it.
@@ -168,13 +186,17 @@ impl Beam {
         while *self.entries.get(self.next)? & Self::DONE != 0 {
             self.next += 1;
         }
+        if self.next >= self.ef {
+            return None;
+        }
         let node = unpack(self.entries[self.next]).node();
         self.entries[self.next] |= Self::DONE;
         Some(node)
     }
 
     fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
-        self.entries.iter().map(|entry| unpack(*entry))
+        let entries = self.entries.iter().take(self.ef);
+        entries.take_while(|entry| **entry != Self::EMPTY).map(|entry| unpack(*entry))
     }
 }
 
@@ -192,9 +214,10 @@ fn unpack(entry: u64) -> Candidate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Beam, pack, unpack};
+    use super::{Beam, GROUP, pack, unpack};
     use crate::candidate::Candidate;
     use crate::limits::MAX_ROWS;
+    use crate::random::Random;
 
     #[test]
     fn packing_keeps_node_and_distance() {
@@ -205,17 +228,44 @@ mod tests {
         }
     }
 
+    /// The nearest of a beam are those of a sort, whatever groups they came in; steps that are
+    /// taken meanwhile change nothing, and in the end each of the nearest was one.
+    #[test]
+    fn a_beam_of_any_width_keeps_what_a_sort_does() {
+        let mut random = Random::new(3, 4);
+        for ef in [1, 7, 8, 9, 100, 300] {
+            let (mut beam, mut oracle, mut steps) = (Beam::default(), Vec::new(), Vec::new());
+            beam.restart(ef);
+            while oracle.len() < 1_000 {
+                let distance = |_| random.below(500) as f32;
+                let distances: Vec<f32> = (0..=oracle.len() % GROUP).map(distance).collect();
+                let group = distances.into_iter().zip(oracle.len() as u32..);
+                let group: Vec<_> = group.map(|(d, node)| Candidate::new(d, node)).collect();
+                beam.offer(group.iter().copied(), |_| ());
+                oracle.extend(group);
+                oracle.sort_unstable();
+                steps.extend(beam.step());
+                let kept = &oracle[..ef.min(oracle.len())];
+                assert!(beam.candidates().eq(kept.iter().copied()), "{ef}");
+            }
+            steps.extend(std::iter::from_fn(|| beam.step()));
+            assert!(beam.candidates().all(|near| steps.contains(&near.node())), "{ef}");
+            steps.sort_unstable();
+            assert!(steps.is_sorted_by(|left, right| left < right), "{ef}: a step was taken twice");
+        }
+    }
+
     #[test]
     fn the_beam_keeps_the_nearest_and_steps_through_them_in_order() {
         let mut beam = Beam::default();
         beam.restart(3);
         for (distance, node) in [(5.0, 1), (2.0, 2), (9.0, 3), (4.0, 4)] {
-            beam.offer(Candidate::new(distance, node));
+            beam.offer([Candidate::new(distance, node)].into_iter(), |_| ());
         }
         let nodes: Vec<u32> = beam.candidates().map(Candidate::node).collect();
         assert_eq!(nodes, [2, 4, 1]);
         assert_eq!(beam.step(), Some(2));
-        beam.offer(Candidate::new(1.0, 5));
+        beam.offer([Candidate::new(1.0, 5)].into_iter(), |_| ());
         assert_eq!((beam.step(), beam.step(), beam.step()), (Some(5), Some(4), None));
     }
 }

@@ -292,15 +292,15 @@ impl Space {
     #[inline]
     pub(crate) fn distances(&self, query: &Query<'_>, nodes: &[u32], out: &mut [f32]) {
         match self.metric {
-            Metric::L2 => self.kernels.l2_squared_many(query.vector, &self.rows, nodes, out),
+            Metric::L2 => self.kernels.l2_squared_many(query.vector, self.rows.rows(), nodes, out),
             Metric::Ip => {
-                self.kernels.dot_many(query.vector, &self.rows, nodes, out);
+                self.kernels.dot_many(query.vector, self.rows.rows(), nodes, out);
                 for product in out {
                     *product = -*product;
                 }
             }
             Metric::Cosine => {
-                self.kernels.dot_many(query.vector, &self.rows, nodes, out);
+                self.kernels.dot_many(query.vector, self.rows.rows(), nodes, out);
                 for (product, &node) in out.iter_mut().zip(nodes) {
                     *product = (1.0 - *product * query.scale * self.scale(node)).max(0.0);
                 }

@@ -85,6 +85,16 @@ impl<T> Stored<T> {
         self.order.get(place).map_or(place, |row| *row as usize)
     }
 
+    /// The rows, where they lie in one piece and in the order of their places; nothing otherwise.
+    pub(crate) fn in_one_piece(&self) -> &[T] {
+        match &self.pieces[..] {
+            [(first, values)] if self.order.is_empty() => {
+                &(**values).as_ref()[(self.skipped - first) * self.stride..]
+            }
+            _ => &[],
+        }
+    }
+
     /// The row at a place.
     #[inline]
     pub(crate) fn row(&self, place: usize) -> &[T] {
@@ -204,6 +214,10 @@ mod tests {
         for skipped in 0..=5 {
             let mut rest = vectors.from(skipped);
             assert!((skipped..5).all(|row| first(rest.row(row - skipped)) == row), "{skipped}");
+            let whole: Vec<usize> = rest.in_one_piece().chunks(2).map(first).collect();
+            // The last piece has rows 3 and 4.
+            let expected: Vec<usize> = if skipped < 3 { vec![] } else { (skipped..5).collect() };
+            assert_eq!(whole, expected);
             rest.push(Arc::new(vec![10.0, 11.0]));
             assert_eq!((rest.len(), first(rest.row(5 - skipped))), (6 - skipped, 5));
             let order: Vec<u32> = (0..rest.len() as u32).rev().collect();

@@ -18,7 +18,7 @@ use super::{
     CODE_ROWS, COLUMN_LANES, Passed, Rounded, Rounding, SHORT_LIST, Scan, Survivors, avx2_tiles,
     many, round, run, scalar,
 };
-use crate::blocks::Blocks;
+use crate::blocks::Rows;
 use crate::candidate::Candidate;
 
 const LANES: usize = 8;
@@ -61,7 +61,7 @@ impl Avx2 {
     pub(super) fn l2_squared_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -72,7 +72,7 @@ impl Avx2 {
     pub(super) fn dot_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -88,7 +88,7 @@ impl Avx2 {
     pub(super) fn dot_bytes_many(
         self,
         query: &[i8],
-        rows: &Blocks<i8>,
+        rows: Rows<'_, i8>,
         nodes: &[u32],
         out: &mut [i32],
     ) {
@@ -112,6 +112,11 @@ impl Avx2 {
     #[inline]
     pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         scalar::insert_sorted(entries, candidate);
+    }
+
+    #[inline]
+    pub(super) fn insert_all(self, list: &mut [u64], words: &[u64]) -> usize {
+        scalar::insert_all(list, words)
     }
 
     pub(super) fn multiply_bytes(
@@ -142,12 +147,12 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn l2_squared_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+fn l2_squared_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, |left, right| l2_squared(left, right));
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+fn dot_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, |left, right| dot(left, right));
 }
 
@@ -233,7 +238,7 @@ fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+fn dot_bytes_many(query: &[i8], rows: Rows<'_, i8>, nodes: &[u32], out: &mut [i32]) {
     let (groups, rest) = nodes.as_chunks::<SUMS>();
     let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
     for (nodes, out) in groups.iter().zip(outs) {

@@ -5,10 +5,11 @@
 
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _CMP_LT_OQ, _mm512_add_epi32, _mm512_add_ps, _mm512_alignr_epi64,
-    _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_fmadd_ps, _mm512_loadu_epi64,
-    _mm512_loadu_ps, _mm512_mask_mov_epi64, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
-    _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_storeu_epi32,
+    _mm512_cmp_ps_mask, _mm512_cmpgt_epu64_mask, _mm512_cmplt_epu64_mask, _mm512_fmadd_ps,
+    _mm512_loadu_epi64, _mm512_loadu_ps, _mm512_mask_mov_epi64, _mm512_mask_mov_ps,
+    _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_max_epu64,
+    _mm512_min_epu64, _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_set1_ps,
+    _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_epi32,
     _mm512_storeu_epi64, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
@@ -16,13 +17,15 @@ use super::avx2::Avx2;
 use super::lanes::{Lanes, NearestLanes};
 use super::vnni::Vnni;
 use super::{
-    CODE_ROWS, COLUMN_LANES, Passed, Rounded, Rounding, SHORT_LIST, Scan, Survivors, avx512_tiles,
-    many, round, scalar,
+    CODE_ROWS, COLUMN_LANES, LIST_LANES, Passed, Rounded, Rounding, SHORT_LIST, Scan, Survivors,
+    avx512_tiles, many, round, scalar,
 };
-use crate::blocks::Blocks;
+use crate::blocks::Rows;
 use crate::candidate::Candidate;
 
 const LANES: usize = 16;
+/// From this length on it pays to find the place in a list first.
+const LONG_LIST: usize = 256;
 /// Sums that are kept apart so that additions need not wait for each other.
 const SUMS: usize = 4;
 
@@ -66,7 +69,7 @@ impl Avx512 {
     pub(super) fn l2_squared_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -77,7 +80,7 @@ impl Avx512 {
     pub(super) fn dot_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -96,7 +99,7 @@ impl Avx512 {
     pub(super) fn dot_bytes_many(
         self,
         query: &[i8],
-        rows: &Blocks<i8>,
+        rows: Rows<'_, i8>,
         nodes: &[u32],
         out: &mut [i32],
     ) {
@@ -126,6 +129,11 @@ impl Avx512 {
     #[inline]
     pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         with_proof!(insert_sorted(entries, candidate));
+    }
+
+    #[inline]
+    pub(super) fn insert_all(self, list: &mut [u64], words: &[u64]) -> usize {
+        with_proof!(insert_all(list, words))
     }
 
     pub(super) fn multiplies_bytes(self) -> bool {
@@ -163,12 +171,12 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx512f")]
-fn l2_squared_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+fn l2_squared_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, |left, right| l2_squared(left, right));
 }
 
 #[target_feature(enable = "avx512f")]
-fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+fn dot_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, |left, right| dot(left, right));
 }
 
@@ -313,6 +321,34 @@ fn insert_sorted(entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
 fn store_list(list: __m512i, entries: &mut [Candidate; SHORT_LIST]) {
     // SAFETY: as in `insert_sorted`; whatever is in the register was a `Candidate`.
     unsafe { _mm512_storeu_epi64(entries.as_mut_ptr().cast(), list) }
+}
+
+/// In an ascending list with one word more, each is the larger one of that before it and of the
+/// smaller of itself and the new one: so all places are found alike, without a branch.
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+fn insert_all(list: &mut [u64], words: &[u64]) -> usize {
+    let mut first = list.len();
+    for word in words {
+        let is_long = list.len() >= LONG_LIST;
+        let start = if is_long { list.partition_point(|other| other < word) } else { 0 };
+        let mut place = start - start % LIST_LANES;
+        let (registers, _) = list[place..].as_chunks_mut::<LIST_LANES>();
+        let new = _mm512_set1_epi64(word.cast_signed());
+        let mut before = _mm512_setzero_si512();
+        for register in registers {
+            // SAFETY: the array has as many words as the register, here and below.
+            let old = unsafe { _mm512_loadu_epi64(register.as_ptr().cast()) };
+            let moved = _mm512_alignr_epi64::<7>(old, before);
+            let merged = _mm512_max_epu64(moved, _mm512_min_epu64(old, new));
+            // SAFETY: as above.
+            unsafe { _mm512_storeu_epi64(register.as_mut_ptr().cast(), merged) }
+            place += _mm512_cmplt_epu64_mask(old, new).trailing_ones() as usize;
+            before = old;
+        }
+        first = first.min(place);
+    }
+    first
 }
 
 /// One comparison finds the place; what lies behind it moves up by one lane.

@@ -32,7 +32,7 @@ pub(crate) use tile::{Passed, Scan, Survivors, products};
 
 use std::sync::OnceLock;
 
-use crate::blocks::Blocks;
+use crate::blocks::Rows;
 use crate::candidate::Candidate;
 
 /// Cache lines of a row that are fetched ahead; more would push out what is in use.
@@ -40,6 +40,9 @@ const PREFETCH_LINES: usize = 32;
 
 /// Entries of a sorted list that fits one wide register.
 pub(crate) const SHORT_LIST: usize = 8;
+
+/// Entries of a long sorted list that one wide register holds.
+pub(crate) const LIST_LANES: usize = 8;
 
 /// Rows of a product of bytes.
 pub(crate) const CODE_ROWS: usize = 8;
@@ -156,7 +159,7 @@ impl Kernels {
     pub(crate) fn l2_squared_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -168,7 +171,7 @@ impl Kernels {
     pub(crate) fn dot_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -188,7 +191,7 @@ impl Kernels {
     pub(crate) fn dot_bytes_many(
         self,
         query: &[i8],
-        rows: &Blocks<i8>,
+        rows: Rows<'_, i8>,
         nodes: &[u32],
         out: &mut [i32],
     ) {
@@ -221,6 +224,17 @@ impl Kernels {
     #[inline]
     pub(crate) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         dispatch!(self, insert_sorted(entries, candidate));
+    }
+
+    /// Puts words in their places in an ascending list, whose last ones fall off; the first of
+    /// these places, or the length of the list.
+    ///
+    /// # Panics
+    /// When the list is not whole groups of [`LIST_LANES`].
+    #[inline]
+    pub(crate) fn insert_all(self, list: &mut [u64], words: &[u64]) -> usize {
+        assert!(list.len().is_multiple_of(LIST_LANES), "whole registers");
+        dispatch!(self, insert_all(list, words))
     }
 
     /// Whether products of bytes are faster than those of floats.
@@ -324,23 +338,29 @@ impl Kernels {
 /// Asks for the first lines of a row to be brought into the cache.
 #[inline]
 pub(crate) fn prefetch<T>(row: &[T]) {
-    for line in row.chunks(LINE_BYTES / size_of::<T>()).take(PREFETCH_LINES) {
-        prefetch_line(line);
+    let bytes = size_of_val(row).min(PREFETCH_LINES * LINE_BYTES);
+    for byte in (0..bytes).step_by(LINE_BYTES) {
+        prefetch_address(row.as_ptr().wrapping_byte_add(byte));
     }
 }
 
 /// Asks for the cache line of the first element to be brought into the cache.
 #[inline]
 pub(crate) fn prefetch_line<T>(elements: &[T]) {
+    prefetch_address(elements.as_ptr());
+}
+
+#[inline]
+fn prefetch_address<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     // SAFETY: a prefetch never faults, whatever the address, and every x86-64 has it.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(elements.as_ptr().cast());
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = elements;
+    let _ = address;
 }
 
 /// Applies `distance` to `query` and each named row.
@@ -348,7 +368,7 @@ pub(crate) fn prefetch_line<T>(elements: &[T]) {
 #[allow(clippy::inline_always)] // so that it takes on the caller's instruction set
 fn many<T: Default, D>(
     query: &[T],
-    rows: &Blocks<T>,
+    rows: Rows<'_, T>,
     nodes: &[u32],
     out: &mut [D],
     distance: impl Fn(&[T], &[T]) -> D,

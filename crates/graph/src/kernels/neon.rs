@@ -12,7 +12,7 @@ use super::lanes::{Lanes, NearestLanes};
 use super::{
     CODE_ROWS, COLUMN_LANES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many, run, scalar,
 };
-use crate::blocks::Blocks;
+use crate::blocks::Rows;
 use crate::candidate::Candidate;
 
 const LANES: usize = 4;
@@ -54,7 +54,7 @@ impl Neon {
     pub(super) fn l2_squared_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -65,7 +65,7 @@ impl Neon {
     pub(super) fn dot_many(
         self,
         query: &[f32],
-        rows: &Blocks<f32>,
+        rows: Rows<'_, f32>,
         nodes: &[u32],
         out: &mut [f32],
     ) {
@@ -81,7 +81,7 @@ impl Neon {
     pub(super) fn dot_bytes_many(
         self,
         query: &[i8],
-        rows: &Blocks<i8>,
+        rows: Rows<'_, i8>,
         nodes: &[u32],
         out: &mut [i32],
     ) {
@@ -107,6 +107,11 @@ impl Neon {
     #[inline]
     pub(super) fn insert_sorted(self, entries: &mut [Candidate; SHORT_LIST], candidate: Candidate) {
         scalar::insert_sorted(entries, candidate);
+    }
+
+    #[inline]
+    pub(super) fn insert_all(self, list: &mut [u64], words: &[u64]) -> usize {
+        scalar::insert_all(list, words)
     }
 
     pub(super) fn multiply_bytes(
@@ -137,12 +142,12 @@ impl Neon {
 }
 
 #[target_feature(enable = "neon")]
-fn l2_squared_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+fn l2_squared_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, |left, right| l2_squared(left, right));
 }
 
 #[target_feature(enable = "neon")]
-fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+fn dot_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, |left, right| dot(left, right));
 }
 
@@ -200,7 +205,7 @@ fn load(values: &[f32]) -> float32x4_t {
 }
 
 #[target_feature(enable = "neon")]
-fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+fn dot_bytes_many(query: &[i8], rows: Rows<'_, i8>, nodes: &[u32], out: &mut [i32]) {
     many(query, rows, nodes, out, |left, right| dot_bytes(left, right));
 }
 

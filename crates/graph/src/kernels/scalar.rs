@@ -5,7 +5,7 @@ use super::{
     CODE_ROWS, COLUMN_LANES, DEPTH_BYTES, Rounded, Rounding, SHORT_LIST, Scan, Survivors, many,
     round, run,
 };
-use crate::blocks::Blocks;
+use crate::blocks::Rows;
 use crate::candidate::Candidate;
 
 pub(super) fn l2_squared(left: &[f32], right: &[f32]) -> f32 {
@@ -16,11 +16,11 @@ pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(a, b)| a * b).sum()
 }
 
-pub(super) fn l2_squared_many(q: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+pub(super) fn l2_squared_many(q: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(q, rows, nodes, out, l2_squared);
 }
 
-pub(super) fn dot_many(query: &[f32], rows: &Blocks<f32>, nodes: &[u32], out: &mut [f32]) {
+pub(super) fn dot_many(query: &[f32], rows: Rows<'_, f32>, nodes: &[u32], out: &mut [f32]) {
     many(query, rows, nodes, out, dot);
 }
 
@@ -28,7 +28,7 @@ pub(super) fn dot_bytes(left: &[i8], right: &[i8]) -> i32 {
     left.iter().zip(right).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
 }
 
-pub(super) fn dot_bytes_many(q: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+pub(super) fn dot_bytes_many(q: &[i8], rows: Rows<'_, i8>, nodes: &[u32], out: &mut [i32]) {
     many(q, rows, nodes, out, dot_bytes);
 }
 
@@ -64,6 +64,20 @@ pub(super) fn insert_sorted(entries: &mut [Candidate; SHORT_LIST], candidate: Ca
     for entry in entries {
         (*entry, moved) = ((*entry).min(moved), (*entry).max(moved));
     }
+}
+
+#[inline]
+pub(super) fn insert_all(list: &mut [u64], words: &[u64]) -> usize {
+    let mut first = list.len();
+    for word in words {
+        let place = list.partition_point(|other| other < word);
+        if place < list.len() {
+            list.copy_within(place..list.len() - 1, place + 1);
+            list[place] = *word;
+        }
+        first = first.min(place);
+    }
+    first
 }
 
 pub(super) fn multiply_bytes(

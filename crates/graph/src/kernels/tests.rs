@@ -2,8 +2,8 @@
 
 use super::lanes::Key;
 use super::{
-    CODE_ROWS, COLUMN_LANES, FAR_BIAS, FAR_PRODUCT, Kernels, Lanes, MAX_COLUMNS, MAX_DEPTH,
-    Rounding, SHORT_LIST, Scan, Survivors, products, scalar, spare_bits,
+    CODE_ROWS, COLUMN_LANES, FAR_BIAS, FAR_PRODUCT, Kernels, LIST_LANES, Lanes, MAX_COLUMNS,
+    MAX_DEPTH, Rounding, SHORT_LIST, Scan, Survivors, products, scalar, spare_bits,
 };
 use crate::blocks::Blocks;
 use crate::candidate::Candidate;
@@ -53,12 +53,12 @@ fn many_is_the_same_as_one_by_one() {
             let query = values(dim, 5);
             let nodes = [8, 0, 3, 3, 6, 1];
             let mut out = [0.0; 6];
-            kernels.l2_squared_many(&query, &rows, &nodes, &mut out);
+            kernels.l2_squared_many(&query, rows.rows(), &nodes, &mut out);
             for (node, distance) in nodes.iter().zip(out) {
                 let alone = kernels.l2_squared(&query, rows.row(*node as usize));
                 assert_eq!(distance.to_bits(), alone.to_bits());
             }
-            kernels.dot_many(&query, &rows, &nodes, &mut out);
+            kernels.dot_many(&query, rows.rows(), &nodes, &mut out);
             for (node, product) in nodes.iter().zip(out) {
                 let alone = kernels.dot(&query, rows.row(*node as usize));
                 assert_eq!(product.to_bits(), alone.to_bits());
@@ -127,6 +127,25 @@ fn insertion_agrees_with_scalar() {
     }
 }
 
+#[test]
+fn insertion_into_lists_of_any_length_agrees_with_scalar() {
+    for kernels in Kernels::available() {
+        for len in (0..64).step_by(LIST_LANES).chain([256, 1_024]) {
+            let mut list = vec![u64::MAX; len];
+            let mut oracle = list.clone();
+            let words: Vec<u64> = (0..3_000).map(|index| hash(17, index) >> 1).collect();
+            for words in words.chunks(7) {
+                let first = kernels.insert_all(&mut list, words);
+                assert_eq!(first, scalar::insert_all(&mut oracle, words), "{kernels:?}, {len}");
+                assert_eq!(list, oracle, "{kernels:?}, {len}");
+            }
+            let mut sorted = words;
+            sorted.sort_unstable();
+            assert_eq!(list, sorted[..len]);
+        }
+    }
+}
+
 /// Codes and columns as a product of bytes reads them, from pseudo-random bytes.
 fn bytes(len: usize, seed: u64) -> impl Iterator<Item = u8> {
     (0..len as u64).map(move |index| hash(seed, index) as u8)
@@ -161,7 +180,7 @@ fn many_inner_products_of_bytes_are_those_of_each() {
             let query = codes(dim, 18);
             for count in 0..=nodes.len() {
                 let mut out = vec![0; count];
-                kernels.dot_bytes_many(&query, &rows, &nodes[..count], &mut out);
+                kernels.dot_bytes_many(&query, rows.rows(), &nodes[..count], &mut out);
                 let row = |node: &u32| rows.row(*node as usize);
                 let oracle = nodes[..count].iter().map(|node| scalar::dot_bytes(&query, row(node)));
                 assert!(out.into_iter().eq(oracle), "{} {dim} {count}", kernels.name());

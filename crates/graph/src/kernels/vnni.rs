@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 };
 
 use super::{CODE_ROWS, COLUMN_LANES, DEPTH_BYTES};
-use crate::blocks::Blocks;
+use crate::blocks::Rows;
 
 /// Bytes of a register.
 const BYTES: usize = 64;
@@ -49,7 +49,7 @@ impl Vnni {
     pub(super) fn dot_bytes_many(
         self,
         query: &[i8],
-        rows: &Blocks<i8>,
+        rows: Rows<'_, i8>,
         nodes: &[u32],
         out: &mut [i32],
     ) {
@@ -87,7 +87,7 @@ impl Vnni {
 /// Several rows at a time: a row of bytes is so short that adding up the lanes of each alone would
 /// take longer than the products.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn dot_bytes_many(query: &[i8], rows: &Blocks<i8>, nodes: &[u32], out: &mut [i32]) {
+fn dot_bytes_many(query: &[i8], rows: Rows<'_, i8>, nodes: &[u32], out: &mut [i32]) {
     let start = start(query);
     let (groups, rest) = nodes.as_chunks::<SUMS>();
     let (outs, out_rest) = out.as_chunks_mut::<SUMS>();
