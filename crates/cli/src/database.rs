@@ -199,11 +199,6 @@ impl Place {
         Ok(Self { path: path.to_owned(), made })
     }
 
-    /// Whether the database is there.
-    pub fn has_database(&self) -> bool {
-        self.made.is_none()
-    }
-
     /// Lets what was made stay.
     pub fn keep(mut self) {
         self.made = None;
@@ -287,15 +282,15 @@ mod tests {
     fn only_databases_and_free_places_are_taken() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a.loom");
-        assert!(!Place::prepare(&path).unwrap().has_database());
+        assert!(Place::prepare(&path).unwrap().made.is_some());
         assert!(refusal(&path.join("b")).contains("no such directory"));
         fs::create_dir(&path).unwrap();
-        assert!(!Place::prepare(&path).unwrap().has_database());
+        assert!(Place::prepare(&path).unwrap().made.is_some());
         fs::write(path.join("letter.txt"), "dear").unwrap();
         assert!(refusal(&path).contains("not a database"));
         assert!(refusal(&path.join("letter.txt")).contains("no directory"));
         fs::write(path.join("manifest-00000001"), "").unwrap();
-        assert!(Place::prepare(&path).unwrap().has_database());
+        assert!(Place::prepare(&path).unwrap().made.is_none());
         assert!(path.join("letter.txt").exists());
     }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Sandbox;
+use common::{Sandbox, names_in};
 use loomdb_testkit::{ExactNeighbor, Metric, Oracle, generate, recall_at};
 use serde_json::Value;
 
@@ -162,4 +162,41 @@ fn info_tells_what_is_there() {
     assert!(text.starts_with("a.loom: 1 collection, "), "{text}");
     assert!(text.contains("default: 4,000 x 8, ip, integer ids\n"), "{text}");
     assert!(text.contains("vectors.npy"), "{text}");
+}
+
+/// The rows of an import that is larger than a piece, which is written before the next is read.
+#[test]
+fn an_import_in_pieces_is_one_change() {
+    const WIDE: usize = 2_048;
+    const ROWS: usize = 9_000;
+    let sandbox = Sandbox::new();
+    let values = generate::uniform(5, ROWS, WIDE);
+    sandbox.npy("rows.npy", WIDE, &values);
+    let some = [0, 8_191, 8_192, ROWS - 1];
+    let queries: Vec<f32> =
+        some.iter().flat_map(|row| values[row * WIDE..][..WIDE].to_vec()).collect();
+    sandbox.npy("queries.npy", WIDE, &queries);
+    sandbox.npy("others.npy", WIDE, &generate::uniform(6, FEW, WIDE));
+    let cut = std::fs::read(sandbox.path("others.npy")).unwrap();
+    sandbox.write("cut.npy", &cut[..cut.len() - 7]);
+    sandbox.json("import others.npy a.loom --metric l2");
+    let before = sandbox.json("info a.loom");
+    let is_directory = |name: &String| name.starts_with("collection-");
+    let directory = names_in(&sandbox.path("a.loom")).into_iter().find(is_directory).unwrap();
+    let directory = sandbox.path("a.loom").join(directory);
+    let names = names_in(&directory);
+    // The first file is written when the second turns out to be cut.
+    let message = sandbox.error("import rows.npy cut.npy a.loom --append");
+    assert!(message.contains("cut.npy") && message.contains("cut off"), "{message}");
+    assert_eq!(sandbox.json("info a.loom")["files"], before["files"]);
+    assert_eq!(names_in(&directory), names);
+    sandbox.error("import rows.npy cut.npy new.loom");
+    assert!(!sandbox.path("new.loom").exists());
+    let report = sandbox.json("import rows.npy a.loom --append");
+    assert_eq!((&report["rows"], &report["points"]), (&ROWS.into(), &(ROWS + FEW).into()));
+    let report = sandbox.json("search a.loom --query-file queries.npy -k 1 --ef-search 100");
+    for (query, row) in some.iter().enumerate() {
+        let found = neighbors(&report, query).remove(0);
+        assert_eq!((found.row as usize, found.distance), (FEW + row, 0.0));
+    }
 }

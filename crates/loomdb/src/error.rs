@@ -179,6 +179,14 @@ impl Error {
         self
     }
 
+    /// The same error with its row, if it has one, counted from `first_row` on.
+    pub(crate) fn behind(self, first_row: usize) -> Self {
+        match self.row() {
+            Some(row) if first_row > 0 => self.at_row(first_row + row),
+            _ => self,
+        }
+    }
+
     pub(crate) fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.0.advice = Some(advice.into());
         self

@@ -121,16 +121,20 @@ impl Ids {
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) with the first row that breaks
     /// this.
     pub fn validate(&self) -> Result<()> {
+        self.validate_from(0)
+    }
+
+    /// [`Self::validate`] with rows counted from `first_row` on.
+    pub(crate) fn validate_from(&self, first_row: usize) -> Result<()> {
         if let Self::Text(ids) = self
             && let Some(row) = ids.iter().position(|id| id.len() > MAX_ID_BYTES)
         {
             let what = format!("the id has {} bytes", ids[row].len());
             let advice = format!("ids have at most {MAX_ID_BYTES} bytes");
-            return Err(Error::invalid(what).at_row(row).advise(advice));
+            return Err(Error::invalid(what).at_row(first_row + row).advise(advice));
         }
         let Some((first, second)) = self.first_duplicate() else { return Ok(()) };
-        let what = format!("row {first} has the same id: {}", self.get(second));
-        Err(Error::invalid(what).at_row(second).advise("give every row an id of its own"))
+        Err(twice(first_row + first, first_row + second, &self.get(second)))
     }
 
     /// The first row whose id stands in an earlier row, behind that earlier row.
@@ -175,6 +179,12 @@ impl From<Vec<String>> for Ids {
     fn from(ids: Vec<String>) -> Self {
         Self::Text(ids)
     }
+}
+
+/// Two rows have one id.
+pub(crate) fn twice(first: usize, second: usize, id: &Id) -> Error {
+    let what = format!("row {first} has the same id: {id}");
+    Error::invalid(what).at_row(second).advise("give every row an id of its own")
 }
 
 #[cfg(test)]

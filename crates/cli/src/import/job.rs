@@ -1,4 +1,7 @@
 //! The steps of an import: look at the place, read, build, save.
+//!
+//! Rows are read and written in pieces, so that vectors need not fit into memory; the graph of all is
+//! built at the end, and one commit makes everything count.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -8,7 +11,7 @@ use std::time::Instant;
 use anyhow::Result;
 use loomdb::import::{self, Imported, Options};
 use loomdb::index::IndexParams;
-use loomdb::{Collection, Database, Durability, ErrorKind, Metadata, OpenOptions, Schema};
+use loomdb::{Collection, Database, Durability, ErrorKind, Metadata, OpenOptions, Schema, Writer};
 use loomdb_graph::Metric;
 use serde::Serialize;
 
@@ -20,6 +23,9 @@ use crate::output::warning;
 use crate::progress::Progress;
 use crate::quantity::{self, bytes, count, rate, seconds};
 use crate::table::{Align, Table};
+
+/// Bytes of vectors that are read before they are written.
+const PIECE_BYTES: usize = 64 << 20;
 
 /// What becomes of the points that a collection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +82,19 @@ pub struct Report {
     pub bytes: u64,
 }
 
-/// What each step took.
+/// What each step took. What is written while files are read counts as saving.
 struct Seconds {
     read: f64,
     build: f64,
     save: f64,
+}
+
+/// What was read.
+struct Read {
+    rows: usize,
+    left_out: Vec<String>,
+    /// The time that writing took of it.
+    writing: f64,
 }
 
 impl Job<'_> {
@@ -92,32 +106,27 @@ impl Job<'_> {
         let place = Place::prepare(self.database)?;
         let options =
             OpenOptions::new().durability(Durability::OnCommit).index(self.params.clone());
-        // A database that is there is locked and looked at before anything is read.
-        let opened = place.has_database().then(|| self.open(options.clone())).transpose()?;
-        let (rows, read) = timed(|| self.read())?;
-        let db = opened.map_or_else(|| self.open(options), Ok)?;
+        // It is locked and looked at before anything is read.
+        let db = self.open(options)?;
         let collection = self.collection_in(&db)?;
-        let left_out = rows.left_out.clone();
-        let count = rows.vectors.len();
-        let mut batch = rows.into_batch()?;
-        if let Some(records) = self.records {
-            batch = batch.with_records(records)?;
+        let mut writer = collection.writer().distinct().piece_bytes(PIECE_BYTES);
+        if self.existing == Existing::Upsert {
+            writer = writer.upsert();
         }
+        let (read, reading) = timed(|| self.read_into(&mut writer))?;
         let (_, build) = timed(|| {
             let building = Progress::new("building");
-            match self.existing {
-                Existing::Upsert => collection.upsert_owned(batch, &building),
-                _ => collection.add_owned(batch, &building),
-            }
-            .map_err(|error| self.in_words_of_options(error))
+            let finished = writer.observer(&building).finish();
+            finished.map_err(|error| self.in_words_of_options(error))
         })?;
         interrupt::check()?;
-        let ((), save) = timed(|| {
+        let ((), saving) = timed(|| {
             let _progress = Progress::spinner("saving");
             db.commit()
         })?;
-        let seconds = Seconds { read, build, save };
-        let report = self.report(&collection, (count, left_out), &seconds);
+        let save = saving + read.writing;
+        let seconds = Seconds { read: reading - read.writing, build, save };
+        let report = self.report(&collection, read, &seconds);
         drop(collection);
         db.close()?;
         place.keep();
@@ -165,17 +174,32 @@ impl Job<'_> {
         Refusal::new(error.kind(), self.database, what).at_row(error.row()).into()
     }
 
-    fn read(&self) -> Result<Imported> {
+    /// Reads all files, and writes whatever is a piece.
+    fn read_into(&self, writer: &mut Writer<'_>) -> Result<Read> {
         let progress = Progress::new("reading");
         let reached = |done, total| progress.reached(done, total);
         let options = Options { progress: &reached, ..self.options.clone() };
-        let rows = import::read_all(self.files, &options)?;
+        let (mut rows, mut writing) = (0, 0.0);
+        let mut take = |piece: Imported| {
+            let started = Instant::now();
+            let mut batch = piece.into_batch()?;
+            let before = rows;
+            rows += batch.len();
+            if let Some(records) = self.records {
+                batch = batch.with_records(records.get(before..rows).unwrap_or_default())?;
+            }
+            writer.write_owned(batch)?;
+            writing += started.elapsed().as_secs_f64();
+            Ok(())
+        };
+        let read = import::read_pieces(self.files, &options, PIECE_BYTES, &mut take);
+        let left_out = read.map_err(|error| self.in_words_of_options(error))?;
         drop(progress);
-        if !rows.left_out.is_empty() {
-            let columns = rows.left_out.join(", ");
+        if !left_out.is_empty() {
+            let columns = left_out.join(", ");
             warning(format_args!("left out, because metadata cannot hold it: {columns}"));
         }
-        Ok(rows)
+        Ok(Read { rows, left_out, writing })
     }
 
     /// The collection that the rows go to.
@@ -199,7 +223,7 @@ impl Job<'_> {
     fn report(
         &self,
         collection: &Collection,
-        (rows, left_out): (usize, Vec<String>),
+        Read { rows, left_out, .. }: Read,
         seconds: &Seconds,
     ) -> Report {
         let threads = match self.params.threads {

@@ -18,7 +18,7 @@ use crate::interrupt;
 use crate::output::Output;
 pub use job::{Existing, Job, Report};
 
-/// Import files of vectors, with ids and metadata, as one batch
+/// Import files of vectors, with ids and metadata, as one change
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Command {

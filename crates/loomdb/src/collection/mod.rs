@@ -41,6 +41,7 @@ use loomdb_graph::{Observer, Vectors};
 
 use crate::database::Handle;
 use crate::export::{ExportOptions, Exported};
+use crate::ids::twice;
 use crate::limits::MAX_METADATA_BYTES;
 use crate::{Error, ErrorKind, Filter, Id, Ids, Result};
 pub use batch::{Batch, table_bytes};
@@ -166,6 +167,17 @@ impl Collection {
     }
 
     fn put(&self, batch: Batch, putting: Putting, linking: Linking<'_>) -> Result<Ids> {
+        self.put_once(batch, putting, linking, None)
+    }
+
+    /// [`Self::put`] of points whose ids must not stand in a row from `first_row` on.
+    fn put_once(
+        &self,
+        batch: Batch,
+        putting: Putting,
+        linking: Linking<'_>,
+        first_row: Option<usize>,
+    ) -> Result<Ids> {
         let is_small = batch.is_small() && matches!(linking, Linking::Now(_));
         let Batch { ids, vectors, metadata } = batch;
         let (rows, has_ids) = (vectors.len(), ids.is_some());
@@ -183,6 +195,7 @@ impl Collection {
                 *given = next_ids(state, rows)?;
             }
             state.check_id_type(&given)?;
+            first_row.map_or(Ok(()), |first| refuse_twice(state, &given, first))?;
             putting.check(state, &given)?;
             let table = table(&given, metadata.as_ref())?;
             let mut vectors = vectors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -344,6 +357,21 @@ fn next_ids(state: &State, count: usize) -> Result<Ids> {
     let end = first.checked_add(count as u64);
     let end = end.ok_or_else(|| Error::invalid("there are no integers left for ids"))?;
     Ok(Ids::Integer((first..end).collect()))
+}
+
+/// Refuses ids that stand in a row from `first` on, where a stream began.
+fn refuse_twice(state: &State, ids: &Ids, first: usize) -> Result<()> {
+    let stream_rows = state.rows.len().saturating_sub(first);
+    if stream_rows == 0 {
+        return Ok(());
+    }
+    let earlier = |found: &Option<u32>| found.and_then(|row| (row as usize).checked_sub(first));
+    let mut found = state.find_all(ids).into_iter().map(|found| earlier(&found)).enumerate();
+    let Some((row, earlier)) = found.find_map(|(row, found)| Some((row, found?))) else {
+        return Ok(());
+    };
+    // Rows of the stream are counted by whoever knows where this piece begins.
+    Err(twice(earlier, row, &ids.get(row)))
 }
 
 /// An error that names the first ids of some rows, if there are any.

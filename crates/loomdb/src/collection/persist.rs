@@ -132,6 +132,13 @@ impl State {
         entry
     }
 
+    /// Starts to link the tail in the background if it is due.
+    pub(crate) fn start_linking(&self) {
+        if let Some(index) = &self.index {
+            index.start_linking();
+        }
+    }
+
     /// Waits until no rows are being linked.
     pub(crate) fn wait_until_linked(&self) {
         if let Some(index) = &self.index {

@@ -50,6 +50,8 @@ pub struct Writer<'a> {
     pending: Vec<Batch>,
     pending_bytes: usize,
     written: u64,
+    /// The first row of the stream, when each of its ids may come only once.
+    first_row: Option<usize>,
     /// Where the ids of the points that were written are kept.
     ids: Option<&'a mut Ids>,
 }
@@ -64,6 +66,7 @@ impl<'a> Writer<'a> {
             pending: Vec::new(),
             pending_bytes: 0,
             written: 0,
+            first_row: None,
             ids: None,
         }
     }
@@ -72,6 +75,13 @@ impl<'a> Writer<'a> {
     /// the stream, the last one stays.
     pub fn upsert(mut self) -> Self {
         self.putting = Putting::Upsert;
+        self
+    }
+
+    /// Refuses an id that comes twice in the stream, also where points are replaced. Nobody else
+    /// writes meanwhile: what others write counts as of the stream.
+    pub fn distinct(mut self) -> Self {
+        self.first_row = Some(self.collection.inner.state.load().rows.len());
         self
     }
 
@@ -102,13 +112,22 @@ impl<'a> Writer<'a> {
     /// stream; `Canceled`. After any of them the piece is not written, and its batches are gone
     /// from the writer; [`Self::written`] tells where it began.
     pub fn write(&mut self, batch: &Batch) -> Result<()> {
+        self.write_owned(batch.clone())
+    }
+
+    /// [`Self::write`] of a batch that the caller gives up. A stream of one batch is then built
+    /// where its vectors lie, as [`Collection::add_owned`] does it.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_owned(&mut self, batch: Batch) -> Result<()> {
         let is_other = |first: &Batch| first.ids.is_some() != batch.ids.is_some();
         if self.pending.first().is_some_and(is_other) {
             self.flush()?;
         }
         let metadata = batch.metadata.as_ref().map_or(0, table_bytes);
         self.pending_bytes += size_of_val(batch.vectors.as_flat()) + metadata;
-        self.pending.push(batch.clone());
+        self.pending.push(batch);
         if self.pending_bytes < self.piece_bytes {
             return Ok(());
         }
@@ -122,8 +141,8 @@ impl<'a> Writer<'a> {
     /// stream.
     pub fn write_table(&mut self, table: &RecordBatch) -> Result<()> {
         let first = self.written as usize + self.pending.iter().map(Batch::len).sum::<usize>();
-        let batch = Batch::from_table(table).map_err(|error| behind(error, first))?;
-        self.write(&batch)
+        let batch = Batch::from_table(table).map_err(|error| error.behind(first))?;
+        self.write_owned(batch)
     }
 
     /// How many points are written, and searchable.
@@ -165,9 +184,11 @@ impl<'a> Writer<'a> {
         let rows: usize = pending.iter().map(Batch::len).sum();
         let given = self.ids.as_ref().map(|_| pending.iter().map(|one| one.ids.clone()));
         let given: Option<Vec<Ids>> = given.and_then(Iterator::collect);
-        let written = joined(pending, self.putting)
-            .and_then(|piece| self.collection.put(piece, self.putting, linking));
-        let written = written.map_err(|error| behind(error, self.written as usize))?;
+        let written = joined(pending, self.putting, self.first_row.is_some())
+            .and_then(|piece| {
+                self.collection.put_once(piece, self.putting, linking, self.first_row)
+            })
+            .map_err(|error| error.behind(self.written as usize))?;
         self.written += rows as u64;
         if let Some(ids) = &mut self.ids {
             given.unwrap_or_else(|| vec![written]).into_iter().for_each(|more| ids.append(more));
@@ -178,7 +199,10 @@ impl<'a> Writer<'a> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        self.collection.start_linking();
+        // What is not committed is perhaps given up.
+        if !self.collection.shared.holds_back() {
+            self.collection.inner.state.load().start_linking();
+        }
     }
 }
 
@@ -197,24 +221,11 @@ impl Collection {
         state.index.as_ref().map_or(Ok(()), |index| index.link(observer))?;
         self.shared.write_graph(&self.inner)
     }
-
-    fn start_linking(&self) {
-        if let Some(index) = &self.inner.state.load().index {
-            index.start_linking();
-        }
-    }
 }
 
-/// An error whose row is counted from the first of a stream, not of a batch that begins at `first`.
-fn behind(error: Error, first: usize) -> Error {
-    match error.row() {
-        Some(row) => error.at_row(row + first),
-        None => error,
-    }
-}
-
-/// Some batches as one. Of points that are replaced by later ones only the last is kept.
-fn joined(mut batches: Vec<Batch>, putting: Putting) -> Result<Batch> {
+/// Some batches as one. Of points that are replaced by later ones only the last is kept, unless
+/// their ids are to be distinct.
+fn joined(mut batches: Vec<Batch>, putting: Putting, are_distinct: bool) -> Result<Batch> {
     if batches.len() == 1
         && let Some(batch) = batches.pop()
     {
@@ -240,6 +251,7 @@ fn joined(mut batches: Vec<Batch>, putting: Putting) -> Result<Batch> {
     let batch = Batch { ids, vectors: Arc::new(vectors), metadata };
     match putting {
         Putting::Add => Ok(batch),
+        Putting::Upsert if are_distinct => Ok(batch),
         Putting::Upsert => last_of_each(batch),
     }
 }

@@ -144,7 +144,7 @@ fn files(fs: &dyn FileSystem, root: &Path, options: &CheckOptions<'_>) -> Result
 fn check_log(fs: &dyn FileSystem, root: &Path, manifest: &Manifest, report: &mut CheckReport) {
     let Some(place) = &manifest.log else { return };
     let mut batches = 0;
-    let replayed = log::replay(fs, root, place, &mut |_, record| {
+    let replayed = log::replay(fs, root, place, &mut |record| {
         batches += 1;
         Change::decode(record).map(drop)
     });

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Shared;
 use super::compaction::merge_segments;
+use super::staged::take_in;
 use super::write::{GRAPH_GROWTH, Target, Writer};
 use crate::collection::{Inner, Saved};
 use crate::storage::directory::Directory;
@@ -19,6 +20,7 @@ impl Shared {
         let mut next = directory.manifest().clone();
         let mut all_saved = writer.saved.clone();
         let mut is_changed = self.list_collections(&mut next);
+        is_changed |= take_in(&writer.staged, &mut next, &mut all_saved);
         is_changed |= writer.log.as_ref().is_some_and(|log| !log.is_empty());
         for inner in self.all() {
             let saved = all_saved.entry(inner.number).or_default();
@@ -31,6 +33,7 @@ impl Shared {
         next.log = None;
         directory.commit(next)?;
         (writer.log, writer.saved) = (None, all_saved);
+        writer.unstage_all();
         writer.note_files();
         for inner in self.all() {
             writer.move_to_files(inner.number, &inner.state.load());
@@ -52,11 +55,12 @@ impl Shared {
     }
 
     fn finish(&self, writer: &mut Writer) -> Result<()> {
-        let Target::Directory(directory) = &writer.target else { return Ok(()) };
         if self.durability == super::Durability::OnCommit {
             // What was not committed was not promised.
+            writer.unstage_all();
             return Ok(());
         }
+        let Target::Directory(directory) = &writer.target else { return Ok(()) };
         let has_grown = |inner: &Arc<Inner>| {
             let saved = writer.saved.get(&inner.number).copied().unwrap_or_default();
             let state = inner.state.load();

@@ -12,7 +12,9 @@ mod compaction;
 mod group;
 mod open;
 mod repair;
+mod replay;
 mod rewrite;
+mod staged;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
@@ -283,6 +285,7 @@ impl Database {
         })?;
         inner.is_dropped.store(true, Ordering::Release);
         self.shared.map().remove(name);
+        writer.unstage(inner.number);
         Ok(())
     }
 

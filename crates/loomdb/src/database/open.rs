@@ -10,12 +10,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use super::group::Line;
+use super::replay;
 use super::write::{Target, Writer, files_of};
 use super::{Database, Handle, OpenOptions, Shared, making};
-use crate::collection::{Change, Files, Inner, Linking, Making, Saved, State};
+use crate::collection::{Files, Inner, Making, Saved, State};
 use crate::storage::FileSystem;
 use crate::storage::directory::{Directory, read_newest};
-use crate::storage::log::{self, LogWriter, Replay};
+use crate::storage::log::{self, LogWriter, Records, Replay};
 use crate::storage::manifest::{LogPlace, Manifest};
 use crate::storage::segment::Place;
 use crate::{Error, ErrorKind, Result};
@@ -33,18 +34,17 @@ pub(super) struct Source {
 /// What a manifest and its log hold.
 struct Loaded {
     collections: Vec<Loading>,
-    log: Option<(LogPlace, Replay)>,
-    records: Vec<Vec<u8>>,
+    log: Option<(LogPlace, Replay, Records)>,
     warnings: Vec<String>,
     files: HashMap<u32, Files>,
 }
 
-struct Loading {
-    number: u32,
+pub(super) struct Loading {
+    pub number: u32,
     name: String,
     /// Records up to it are in the segments.
-    sealed: u64,
-    state: State,
+    pub sealed: u64,
+    pub state: State,
     saved: Saved,
 }
 
@@ -62,11 +62,11 @@ pub(super) fn open(options: &OpenOptions, path: &Path) -> Result<Database> {
     let making = making(options)?;
     let manifest = directory.manifest().clone();
     let loaded = load(&*options.fs, path, &manifest, &making)?;
-    let Loaded { collections, log, records, mut warnings, .. } = loaded;
+    let Loaded { collections, log, mut warnings, .. } = loaded;
     let sealed = collections.iter().map(|one| one.sealed).max().unwrap_or(0);
     let (log, last) = match log {
         None => (None, sealed),
-        Some((place, replay)) => {
+        Some((place, replay, records)) => {
             // To a reader the same bytes may be a batch that is being written.
             warnings.extend(replay.warning.clone());
             let last = replay.last_sequence;
@@ -128,7 +128,7 @@ fn database(
 fn recovered(
     directory: &mut Directory,
     (place, replay): (&LogPlace, &Replay),
-    records: &[Vec<u8>],
+    records: &Records,
 ) -> Result<LogWriter> {
     let root = directory.root().to_owned();
     if replay.is_clean {
@@ -136,8 +136,8 @@ fn recovered(
     }
     let number = directory.next_number();
     let mut log = LogWriter::create(directory.fs(), &root, number, place.first_sequence)?;
-    for record in records {
-        log.append(record)?;
+    for place in &records.places {
+        log.append(records.payload(place))?;
     }
     log.sync()?;
     directory.sync_root()?;
@@ -156,43 +156,20 @@ fn load(fs: &dyn FileSystem, root: &Path, manifest: &Manifest, making: &Making) 
         let (number, name, sealed) = (entry.number, entry.name.clone(), entry.sequence);
         collections.push(Loading { number, name, sealed, state, saved });
     }
-    let mut records = Vec::new();
     let mut log = None;
     if let Some(place) = &manifest.log {
-        let replay = log::replay(fs, root, place, &mut |sequence, record| {
-            records.push(record.to_vec());
-            apply(&mut collections, making, (sequence, record))
-        })?;
+        let (records, read) = log::read(fs, root, place)?;
+        let applied = replay::Replay::new(&mut collections, making).apply(&records);
+        applied.map_err(|error| log::damaged(&root.join(log::file_name(place.number)), error))?;
         let sealed = collections.iter().map(|one| one.sealed).max().unwrap_or(0);
-        if replay.last_sequence < sealed {
+        if read.last_sequence < sealed {
             let what = format!("it ends before batch {sealed}, which is in a segment");
             let error = Error::corrupted(what).in_file(&root.join(log::file_name(place.number)));
             return Err(error.advise(crate::storage::RESTORE));
         }
-        log = Some((place.clone(), replay));
+        log = Some((place.clone(), read, records));
     }
-    Ok(Loaded { collections, log, records, warnings, files: files_of(manifest) })
-}
-
-/// Applies a record of the log to the collection that it names.
-fn apply(
-    collections: &mut [Loading],
-    making: &Making,
-    (sequence, record): (u64, &[u8]),
-) -> Result<()> {
-    let (number, change) = Change::decode(record)?;
-    // A collection that is not there was dropped behind the record.
-    let Some(one) = collections.iter_mut().find(|one| one.number == number) else { return Ok(()) };
-    if sequence <= one.sealed {
-        return Ok(());
-    }
-    let plan = one.state.plan(change, making);
-    let plan = plan.map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput => Error::corrupted("a batch cannot be applied").caused_by(error),
-        _ => error,
-    })?;
-    one.state = plan.apply(sequence, Linking::Now(&()))?;
-    Ok(())
+    Ok(Loaded { collections, log, warnings, files: files_of(manifest) })
 }
 
 impl Source {

@@ -88,7 +88,7 @@ impl Shared {
     }
 
     /// Whether what is written does not count before a commit.
-    pub(super) fn holds_back(&self) -> bool {
+    pub(crate) fn holds_back(&self) -> bool {
         self.durability == Durability::OnCommit
     }
 
@@ -240,6 +240,7 @@ impl Shared {
             writer.install(manifest)?;
         }
         writer.saved.insert(inner.number, saved);
+        writer.unstage(inner.number);
         writer.move_to_files(inner.number, &next);
         inner.state.store(Arc::new(next));
         Ok(())
@@ -281,11 +282,7 @@ impl Rewrite {
     /// the database is opened next.
     fn remove_files(&self) {
         let Some(NewFiles { fs, root, number, entry }) = &self.files else { return };
-        let directory = root.join(&entry.directory);
-        for name in ["graph", "order"] {
-            fs.remove_file(&directory.join(format!("{name}-{number:08}"))).ok();
-        }
-        fs.remove_directory(&directory.join(format!("seg-{number:08}"))).ok();
+        Place { fs: &**fs, root, directory: &entry.directory }.remove(*number);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::compaction::merge_segments;
+use super::staged::Staged;
 use super::{Durability, Shared};
 use crate::collection::{Change, Encoder, Files, Inner, Linking, Plan, Saved, State};
 use crate::limits::MAX_RECORD_BYTES;
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     /// The last batch.
     pub sequence: u64,
     pub saved: HashMap<u32, Saved>,
+    /// What is written and not committed, by the number of the collection.
+    pub staged: HashMap<u32, Staged>,
     /// What the files of each collection take, for whoever asks while the writer is busy.
     pub files: Arc<ArcSwap<HashMap<u32, Files>>>,
     pub encoder: Encoder,
@@ -50,9 +53,10 @@ pub(super) enum Target {
 
 impl Writer {
     pub(super) fn new(target: Target) -> Self {
-        let (log, saved, files) = (None, HashMap::new(), Arc::default());
-        let encoder = Encoder::default();
-        let writer = Self { target, log, sequence: 0, saved, files, encoder, is_broken: false };
+        let (log, saved, staged) = (None, HashMap::new(), HashMap::new());
+        let (files, encoder) = (Arc::default(), Encoder::default());
+        let (sequence, is_broken) = (0, false);
+        let writer = Self { target, log, sequence, saved, staged, files, encoder, is_broken };
         writer.note_files();
         writer
     }
@@ -208,6 +212,7 @@ impl Shared {
         let state = inner.state.load_full();
         let Some(change) = make(&state)? else { return Ok(0) };
         let is_logged = self.is_logged(&writer);
+        let is_staged = self.is_staged(&writer, &change, linking);
         let mut record = None;
         if is_logged && change.bytes() < BULK_BYTES {
             let encoded = writer.encoder.encode(inner.number, &change)?;
@@ -218,10 +223,14 @@ impl Shared {
         match &record {
             Some(record) => writer.append(record, self.durability)?,
             None if is_logged => writer.write_segment(inner, &plan)?,
+            None if is_staged => self.stage(&mut writer, inner, &plan)?,
             None => {}
         }
         let is_bulk = is_logged && record.is_none();
-        if is_bulk && plan.is_for_tail(linking) && writer.move_to_files(inner.number, plan.next()) {
+        if (is_bulk || is_staged)
+            && plan.is_for_tail(linking)
+            && writer.move_to_files(inner.number, plan.next())
+        {
             plan.drop_vectors();
         }
         let replaced = plan.replaced;
@@ -274,6 +283,13 @@ impl Shared {
         has_files && self.durability != Durability::OnCommit
     }
 
+    /// Whether a change is a large piece of a stream that goes to files before it is committed.
+    fn is_staged(&self, writer: &Writer, change: &Change, linking: Linking<'_>) -> bool {
+        let has_files = matches!(writer.target, Target::Directory(_));
+        let is_piece = matches!(linking, Linking::Deferred) && change.bytes() >= BULK_BYTES;
+        has_files && self.holds_back() && is_piece
+    }
+
     /// What may be done behind a write, which is durable whatever comes of this.
     pub(super) fn tidy_up(&self, writer: &mut Writer, inner: &Inner, is_bulk: bool) {
         let is_long = writer.log.as_ref().is_some_and(|log| log.len_bytes() > MAX_LOG_BYTES);
@@ -318,7 +334,8 @@ impl Writer {
     /// memory, when that is worth it; whether they do.
     pub(super) fn move_to_files(&self, number: u32, state: &State) -> bool {
         let Target::Directory(directory) = &self.target else { return false };
-        let mut entries = directory.manifest().collections.iter();
+        let staged = self.staged.get(&number).map(|staged| &staged.entry);
+        let mut entries = staged.into_iter().chain(&directory.manifest().collections);
         entries.find(|entry| entry.number == number).is_some_and(|entry| {
             let (fs, root) = (&**directory.fs(), directory.root());
             state.move_to_files(Place { fs, root, directory: &entry.directory }, entry)

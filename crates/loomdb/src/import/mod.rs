@@ -1,7 +1,7 @@
 //! Vectors out of files of other programs.
 //!
-//! Every format is read in pieces straight into one table: the memory needed is that of the rows
-//! plus a piece. Lengths in a file are believed only as far as the file goes. A row that cannot be
+//! Every format is read in pieces straight into one table, or into tables that are passed on: the
+//! memory needed is that of these rows plus a piece. Lengths in a file are believed only as far as the file goes. A row that cannot be
 //! used is an error with its number; nothing is skipped.
 //!
 //! | format | extensions | values |
@@ -38,7 +38,7 @@ mod truth;
 mod values;
 mod vecs;
 
-pub use join::read_all;
+pub use join::{read_all, read_pieces};
 pub use truth::{Truth, read_truth};
 
 /// How the vectors lie in a file.
@@ -207,15 +207,20 @@ impl Imported {
 /// and formats that cannot be used, with the row; `Corrupted` for files that are cut off or
 /// contradict themselves; `Canceled`; `Io`.
 pub fn read(path: &Path, options: &Options<'_>) -> Result<Imported> {
-    let source = Source { path, options };
+    read_from(&Source { path, options, pieces: None })
+}
+
+/// What a source says, or what is left of it behind the pieces that it passed on.
+fn read_from(source: &Source<'_>) -> Result<Imported> {
+    let Source { path, options, .. } = *source;
     let format = options.format.map_or_else(|| Format::of(path), Ok)?;
     let imported = source.check(format).and_then(|()| match format {
-        Format::Npy => npy::read(&source).map(Imported::from),
+        Format::Npy => npy::read(source).map(Imported::from),
         Format::Fvecs | Format::Bvecs | Format::Ivecs => {
-            vecs::read(&source, format).map(Imported::from)
+            vecs::read(source, format).map(Imported::from)
         }
-        Format::Parquet => parquet::read(&source),
-        Format::Arrow => arrow::read(&source),
+        Format::Parquet => parquet::read(source),
+        Format::Arrow => arrow::read(source),
     });
     imported.map_err(|error| error.in_file(path))
 }
@@ -223,7 +228,7 @@ pub fn read(path: &Path, options: &Options<'_>) -> Result<Imported> {
 /// The vectors and ids of a table, and its other columns.
 pub(crate) fn from_table(table: &RecordBatch) -> Result<(Imported, RecordBatch)> {
     let options = Options::default();
-    let source = Source { path: Path::new(""), options: &options };
+    let source = Source { path: Path::new(""), options: &options, pieces: None };
     let columns = columns::Columns::choose(table.schema_ref(), &options)?;
     let is_other = |index: &usize| *index != columns.vector && Some(*index) != columns.id;
     let others: Vec<usize> = (0..table.num_columns()).filter(is_other).collect();
@@ -249,10 +254,16 @@ impl From<Vectors> for Imported {
     }
 }
 
+/// Takes a piece of the rows of a file.
+type Take<'a> = &'a dyn Fn(Imported) -> Result<()>;
+
 /// A file that is read, and what its reader asked for.
 struct Source<'a> {
     path: &'a Path,
     options: &'a Options<'a>,
+    /// Bytes of vectors from which on rows are a piece, and where pieces go; nothing when all rows
+    /// are one.
+    pieces: Option<(usize, Take<'a>)>,
 }
 
 impl Source<'_> {
@@ -277,6 +288,23 @@ impl Source<'_> {
     /// The file and its length, which is not zero.
     fn open(&self) -> Result<(File, u64)> {
         open_file(self.path)
+    }
+
+    /// Whether rows are to be passed on.
+    fn is_piece(&self, rows: &Vectors) -> bool {
+        let bytes = size_of_val(rows.as_flat());
+        self.pieces.is_some_and(|(piece_bytes, _)| bytes >= piece_bytes)
+    }
+
+    /// The rows of `dim` values that are read before they are passed on, about.
+    fn most_rows(&self, dim: usize) -> usize {
+        let most =
+            |piece_bytes| (piece_bytes + 4 * rows::PIECE_BYTES) / (size_of::<f32>() * dim.max(1));
+        self.pieces.map_or(usize::MAX, |(piece_bytes, _)| most(piece_bytes) + 1)
+    }
+
+    fn pass_on(&self, piece: Imported) -> Result<()> {
+        self.pieces.map_or(Ok(()), |(_, take)| take(piece))
     }
 
     /// How many of `rows` rows are asked for.

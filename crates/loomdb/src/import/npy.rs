@@ -26,6 +26,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Vectors> {
         values.clear();
         number.decode(&bytes, &mut values);
         rows.push(&values)?;
+        rows.pass_on()?;
     }
     rows.finish()
 }

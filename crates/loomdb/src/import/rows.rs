@@ -15,6 +15,8 @@ const MAX_VALUES_PER_BYTE: u64 = 16;
 pub(super) struct Rows<'a> {
     source: &'a Source<'a>,
     vectors: Vectors,
+    /// Rows before these, which were passed on.
+    passed: usize,
     /// Rows to read, 0 when unknown.
     total: usize,
 }
@@ -28,8 +30,9 @@ impl<'a> Rows<'a> {
         len_bytes: u64,
     ) -> Result<Self> {
         let believed = (len_bytes.saturating_mul(MAX_VALUES_PER_BYTE) as usize) / dim.max(1);
-        let vectors = Vectors::with_capacity(dim, total.min(believed))?;
-        Ok(Self { source, vectors, total })
+        let total_rows = total.min(believed).min(source.most_rows(dim));
+        let vectors = Vectors::with_capacity(dim, total_rows)?;
+        Ok(Self { source, vectors, passed: 0, total })
     }
 
     pub(super) fn dim(&self) -> usize {
@@ -37,12 +40,35 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.vectors.len()
+        self.passed + self.vectors.len()
+    }
+
+    /// Rows that were passed on.
+    pub(super) fn passed(&self) -> usize {
+        self.passed
+    }
+
+    /// The rows that are to be passed on now, when they are a piece.
+    pub(super) fn take_piece(&mut self) -> Result<Option<Vectors>> {
+        if !self.source.is_piece(&self.vectors) {
+            return Ok(None);
+        }
+        let rows = self.total.saturating_sub(self.len()).min(self.source.most_rows(self.dim()));
+        let next = Vectors::with_capacity(self.dim(), rows)?;
+        self.passed = self.len();
+        Ok(Some(std::mem::replace(&mut self.vectors, next)))
+    }
+
+    /// Passes on the rows, when they are a piece of a file without ids and metadata.
+    pub(super) fn pass_on(&mut self) -> Result<()> {
+        let piece = self.take_piece()?;
+        piece.map_or(Ok(()), |vectors| self.source.pass_on(vectors.into()))
     }
 
     /// Appends whole rows, and asks whether to go on.
     pub(super) fn push(&mut self, values: &[f32]) -> Result<()> {
-        self.vectors.push_rows(values)?;
+        let pushed = self.vectors.push_rows(values);
+        pushed.map_err(|error| Error::from(error).behind(self.passed))?;
         if (self.source.options.progress)(self.len(), self.total) {
             Ok(())
         } else {
@@ -51,7 +77,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn finish(self) -> Result<Vectors> {
-        if self.vectors.is_empty() {
+        if self.len() == 0 {
             return Err(no_vectors());
         }
         Ok(self.vectors)

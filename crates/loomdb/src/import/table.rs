@@ -50,12 +50,36 @@ impl<'a> Table<'a> {
             column.ok_or_else(|| Error::corrupted("a batch has too few columns"))
         };
         if let Some(id) = self.columns.id {
-            id_column::append(&mut self.ids, column(id)?)?;
+            let appended = id_column::append(&mut self.ids, column(id)?);
+            appended.map_err(|error| error.behind(self.passed()))?;
         }
         if !self.columns.metadata.is_empty() {
             self.push_metadata(&batch)?;
         }
-        self.push_lists(&Lists::of(column(self.columns.vector)?)?)
+        self.push_lists(&Lists::of(column(self.columns.vector)?)?)?;
+        self.pass_on()
+    }
+
+    /// Passes on the rows, when they are a piece.
+    fn pass_on(&mut self) -> Result<()> {
+        let passed = self.passed();
+        let piece = self.rows.as_mut().map(Rows::take_piece).transpose()?.flatten();
+        let Some(vectors) = piece else { return Ok(()) };
+        let (ids, metadata) = self.take_columns(passed)?;
+        self.source.pass_on(Imported { ids, metadata, ..vectors.into() })
+    }
+
+    /// The ids and the metadata of the rows behind those that were passed on.
+    fn take_columns(&mut self, passed: usize) -> Result<(Option<Ids>, Option<RecordBatch>)> {
+        let ids = self.ids.take();
+        ids.as_ref().map_or(Ok(()), |ids| ids.validate_from(passed))?;
+        let tables = std::mem::take(&mut self.metadata);
+        let metadata = tables.first().map(|first| joined(first.schema_ref(), &tables));
+        Ok((ids, metadata.transpose()?))
+    }
+
+    fn passed(&self) -> usize {
+        self.rows.as_ref().map_or(0, Rows::passed)
     }
 
     fn push_metadata(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -71,19 +95,13 @@ impl<'a> Table<'a> {
     }
 
     /// The rows, when the names of the columns stand in `schema`, where they were chosen.
-    pub(super) fn finish(self, schema: &Schema, chosen: &Columns) -> Result<Imported> {
+    pub(super) fn finish(mut self, schema: &Schema, chosen: &Columns) -> Result<Imported> {
+        let (ids, metadata) = self.take_columns(self.passed())?;
         let vectors = self.rows.ok_or_else(no_vectors)?.finish()?;
-        if let Some(ids) = &self.ids {
-            ids.validate()?;
-        }
-        let metadata = match self.metadata.first() {
-            Some(first) => Some(joined(first.schema_ref(), &self.metadata)?),
-            None => None,
-        };
         let name = |index: usize| schema.fields().get(index).map(|field| field.name().clone());
         Ok(Imported {
             vectors,
-            ids: self.ids,
+            ids,
             metadata,
             left_out: chosen.left_out(schema, self.source.options),
             vector_column: name(chosen.vector),

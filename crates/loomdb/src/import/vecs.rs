@@ -30,6 +30,7 @@ pub(super) fn read(source: &Source<'_>, format: Format) -> Result<Vectors> {
             Ok(())
         })?;
         rows.push(&values)?;
+        rows.pass_on()?;
     }
     // A cut behind the rows that were asked for does not matter.
     if source.wanted(usize::MAX) > reader.rows {

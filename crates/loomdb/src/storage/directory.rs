@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fs::{EntryKind, FileLock, FileSystem, Locking};
-use super::manifest::{self, Manifest};
+use super::manifest::{self, Collection, FileRecord, Manifest};
 use super::staging::refuse_interrupted_repair;
 use super::store::read_whole;
 use super::{checked::CheckedWriter, log};
@@ -136,15 +136,10 @@ impl Directory {
     /// Removes what an older manifest names and the current one does not. What cannot be removed
     /// does no harm, and goes when the database is opened next.
     fn remove_unnamed(&self, older: &Manifest) {
-        let live: HashSet<&str> = self.manifest.files().map(manifest::FileRecord::name).collect();
+        let live: HashSet<&str> = self.manifest.files().map(FileRecord::name).collect();
         let directories: HashSet<&str> =
             self.manifest.collections.iter().map(|live| live.directory.as_str()).collect();
-        for file in older.files().filter(|file| !live.contains(file.name())) {
-            self.fs.remove_file(&self.root.join(file.name())).ok();
-            if let Some((segment, _)) = file.name().split_once("/vectors.npy") {
-                self.fs.remove_directory(&self.root.join(segment)).ok();
-            }
-        }
+        self.remove_all(older.files().filter(|file| !live.contains(file.name())));
         for gone in older.collections.iter().filter(|one| !directories.contains(&*one.directory)) {
             self.fs.remove_directory(&self.root.join(&gone.directory)).ok();
         }
@@ -155,6 +150,28 @@ impl Directory {
         }
         if older.number != self.manifest.number {
             self.fs.remove_file(&self.root.join(manifest::file_name(older.number))).ok();
+        }
+    }
+
+    /// Removes the files of a collection that neither the current manifest nor `kept` names, and
+    /// its directory when nothing of it is left.
+    pub(crate) fn remove_files(&self, of: &Collection, kept: Option<&Collection>) {
+        let kept_files = kept.into_iter().flat_map(Collection::files);
+        let live: HashSet<&str> =
+            self.manifest.files().chain(kept_files).map(FileRecord::name).collect();
+        self.remove_all(of.files().filter(|file| !live.contains(file.name())));
+        let mut collections = self.manifest.collections.iter().chain(kept);
+        if !collections.any(|live| live.directory == of.directory) {
+            self.fs.remove_directory(&self.root.join(&of.directory)).ok();
+        }
+    }
+
+    fn remove_all<'a>(&self, files: impl Iterator<Item = &'a FileRecord>) {
+        for file in files {
+            self.fs.remove_file(&self.root.join(file.name())).ok();
+            if let Some((segment, _)) = file.name().split_once("/vectors.npy") {
+                self.fs.remove_directory(&self.root.join(segment)).ok();
+            }
         }
     }
 

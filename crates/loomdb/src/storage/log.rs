@@ -208,16 +208,56 @@ pub(crate) struct Replay {
     pub warning: Option<String>,
 }
 
-/// Reads a log and calls `apply` with the sequence and the payload of each record, in order.
+/// A sound record of a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordPlace {
+    pub sequence: u64,
+    /// Where it begins.
+    pub at: usize,
+    end: usize,
+}
+
+/// The sound records of a log, in order.
+#[derive(Debug)]
+pub(crate) struct Records {
+    bytes: Vec<u8>,
+    pub places: Vec<RecordPlace>,
+}
+
+impl Records {
+    pub(crate) fn payload(&self, place: &RecordPlace) -> &[u8] {
+        self.bytes.get(place.at + RECORD_HEADER_BYTES..place.end).unwrap_or_default()
+    }
+}
+
+/// Reads a log.
+pub(crate) fn read(
+    fs: &dyn FileSystem,
+    root: &Path,
+    place: &LogPlace,
+) -> Result<(Records, Replay)> {
+    let path = root.join(file_name(place.number));
+    let bytes = read_whole(fs, &path)?;
+    let mut places = Vec::new();
+    let replay = replay_bytes(&bytes, place, &mut |at, record| {
+        places.push(RecordPlace { sequence: record.sequence, at, end: record.end });
+        Ok(())
+    });
+    let replay = replay.map_err(|error| damaged(&path, error))?;
+    Ok((Records { bytes, places }, replay))
+}
+
+/// Reads a log and calls `look` with the payload of each record, in order.
 pub(crate) fn replay(
     fs: &dyn FileSystem,
     root: &Path,
     place: &LogPlace,
-    apply: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    look: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<Replay> {
     let path = root.join(file_name(place.number));
     let bytes = read_whole(fs, &path)?;
-    replay_bytes(&bytes, place, apply).map_err(|error| damaged(&path, error))
+    let replay = replay_bytes(&bytes, place, &mut |_, record| look(record.payload));
+    replay.map_err(|error| damaged(&path, error))
 }
 
 /// The bytes of a log up to the end of its last sound record.
@@ -285,7 +325,7 @@ pub(super) fn place_of(fs: &dyn FileSystem, root: &Path, name: &str) -> Option<L
 }
 
 /// An error about the contents of a log.
-fn damaged(path: &Path, error: Error) -> Error {
+pub(crate) fn damaged(path: &Path, error: Error) -> Error {
     let error = if error.file().is_some() { error } else { error.in_file(path) };
     if error.kind() == ErrorKind::Corrupted { error.or_advise(RESTORE) } else { error }
 }
@@ -293,7 +333,7 @@ fn damaged(path: &Path, error: Error) -> Error {
 fn replay_bytes(
     bytes: &[u8],
     place: &LogPlace,
-    apply: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    look: &mut dyn FnMut(usize, &Record<'_>) -> Result<()>,
 ) -> Result<Replay> {
     check_file_header(bytes, place)?;
     let mut at = FILE_HEADER_BYTES;
@@ -304,7 +344,7 @@ fn replay_bytes(
             let what = format!("record {} follows {last_sequence}", record.sequence);
             return Err(Error::corrupted(what).at_offset(at as u64));
         }
-        apply(record.sequence, record.payload).map_err(|error| {
+        look(at, &record).map_err(|error| {
             if error.kind() == ErrorKind::Corrupted { error.at_offset(at as u64) } else { error }
         })?;
         promised = promised.max(record.synced_up_to);
@@ -483,7 +523,7 @@ mod tests {
         let place = LogPlace { number: NUMBER, first_sequence: 5, synced_up_to };
         let mut payloads = Vec::new();
         let replay = replay_bytes(bytes, &place, &mut |_, payload| {
-            payloads.push(payload.to_vec());
+            payloads.push(payload.payload.to_vec());
             Ok(())
         })?;
         Ok((payloads, replay))

@@ -152,6 +152,16 @@ impl Place<'_> {
         Ok(Some((graph, order)))
     }
 
+    /// Removes the files of a number that no manifest names. What cannot be removed does no harm,
+    /// and goes when the database is opened next.
+    pub(crate) fn remove(&self, number: u32) {
+        let directory = self.root.join(self.directory);
+        for name in ["graph", "order", "deletes"] {
+            self.fs.remove_file(&directory.join(format!("{name}-{number:08}"))).ok();
+        }
+        self.fs.remove_directory(&directory.join(format!("seg-{number:08}"))).ok();
+    }
+
     fn create_directory(&self, name: &str) -> Result<()> {
         let path = self.root.join(name);
         let created = self.fs.create_directory(&path);

@@ -30,5 +30,6 @@ mod sim;
 mod sim_test;
 mod soak;
 mod space;
+mod staged;
 mod streams;
 mod tier;
