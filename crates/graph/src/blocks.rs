@@ -237,8 +237,8 @@ impl<T: Default + Clone> Blocks<T> {
 }
 
 impl<T: Default + Copy> Blocks<T> {
-    /// Puts row `order[i]` at place `i`, in place: a copy would double the memory of a build. Stored
-    /// rows stay where they are, and only their order changes.
+    /// Puts row `order[i]` at place `i`, in place: a copy would double the memory of a build.
+    /// Stored rows stay where they are, and only their order changes.
     ///
     /// # Panics
     /// When another version shares the rows, when they were appended to, or when `order` is not a

@@ -1,7 +1,7 @@
 //! The steps of an import: look at the place, read, build, save.
 //!
-//! Rows are read and written in pieces, so that vectors need not fit into memory; the graph of all is
-//! built at the end, and one commit makes everything count.
+//! Rows are read and written in pieces, so that vectors need not fit into memory; the graph of all
+//! is built at the end, and one commit makes everything count.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::open::{MAX_TRIES, open_to_read};
+use super::replay::at;
 use super::write::Target;
 use super::{Database, OpenOptions, Shared};
 use crate::check::{CheckOptions, CheckReport, CheckedFile, Finding, Severity};
@@ -143,13 +144,15 @@ fn files(fs: &dyn FileSystem, root: &Path, options: &CheckOptions<'_>) -> Result
 /// Reads the log as opening does, and decodes every batch.
 fn check_log(fs: &dyn FileSystem, root: &Path, manifest: &Manifest, report: &mut CheckReport) {
     let Some(place) = &manifest.log else { return };
-    let mut batches = 0;
-    let replayed = log::replay(fs, root, place, &mut |record| {
-        batches += 1;
-        Change::decode(record).map(drop)
-    });
-    report.log_batches = batches;
     let name = log::file_name(place.number);
+    let replayed = log::read(fs, root, place).and_then(|(records, replay)| {
+        report.log_batches = records.places.len();
+        for place in &records.places {
+            let decoded = Change::decode(records.payload(place));
+            decoded.map_err(|error| log::damaged(&root.join(&name), at(place, error)))?;
+        }
+        Ok(replay)
+    });
     let is_sound = replayed.is_ok();
     let len_bytes = match replayed {
         Ok(replay) => {

@@ -132,7 +132,8 @@ impl<'a> Replay<'a> {
     }
 }
 
-fn at(place: &RecordPlace, error: Error) -> Error {
+/// An error about the contents of a record.
+pub(super) fn at(place: &RecordPlace, error: Error) -> Error {
     if error.kind() == ErrorKind::Corrupted { error.at_offset(place.at as u64) } else { error }
 }
 

@@ -1,8 +1,8 @@
 //! Vectors out of files of other programs.
 //!
 //! Every format is read in pieces straight into one table, or into tables that are passed on: the
-//! memory needed is that of these rows plus a piece. Lengths in a file are believed only as far as the file goes. A row that cannot be
-//! used is an error with its number; nothing is skipped.
+//! memory needed is that of these rows plus a piece. Lengths in a file are believed only as far as
+//! the file goes. A row that cannot be used is an error with its number; nothing is skipped.
 //!
 //! | format | extensions | values |
 //! |---|---|---|

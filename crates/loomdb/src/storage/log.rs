@@ -241,23 +241,9 @@ pub(crate) fn read(
     let mut places = Vec::new();
     let replay = replay_bytes(&bytes, place, &mut |at, record| {
         places.push(RecordPlace { sequence: record.sequence, at, end: record.end });
-        Ok(())
     });
     let replay = replay.map_err(|error| damaged(&path, error))?;
     Ok((Records { bytes, places }, replay))
-}
-
-/// Reads a log and calls `look` with the payload of each record, in order.
-pub(crate) fn replay(
-    fs: &dyn FileSystem,
-    root: &Path,
-    place: &LogPlace,
-    look: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<Replay> {
-    let path = root.join(file_name(place.number));
-    let bytes = read_whole(fs, &path)?;
-    let replay = replay_bytes(&bytes, place, &mut |_, record| look(record.payload));
-    replay.map_err(|error| damaged(&path, error))
 }
 
 /// The bytes of a log up to the end of its last sound record.
@@ -268,7 +254,7 @@ pub(crate) fn read_sound(
 ) -> Result<(Vec<u8>, Replay)> {
     let path = root.join(file_name(place.number));
     let mut bytes = read_whole(fs, &path)?;
-    let replay = replay_bytes(&bytes, place, &mut |_, _| Ok(()));
+    let replay = replay_bytes(&bytes, place, &mut |_, _| ());
     let replay = replay.map_err(|error| damaged(&path, error))?;
     bytes.truncate(replay.end as usize);
     Ok((bytes, replay))
@@ -333,7 +319,7 @@ pub(crate) fn damaged(path: &Path, error: Error) -> Error {
 fn replay_bytes(
     bytes: &[u8],
     place: &LogPlace,
-    look: &mut dyn FnMut(usize, &Record<'_>) -> Result<()>,
+    look: &mut dyn FnMut(usize, &Record<'_>),
 ) -> Result<Replay> {
     check_file_header(bytes, place)?;
     let mut at = FILE_HEADER_BYTES;
@@ -344,9 +330,7 @@ fn replay_bytes(
             let what = format!("record {} follows {last_sequence}", record.sequence);
             return Err(Error::corrupted(what).at_offset(at as u64));
         }
-        look(at, &record).map_err(|error| {
-            if error.kind() == ErrorKind::Corrupted { error.at_offset(at as u64) } else { error }
-        })?;
+        look(at, &record);
         promised = promised.max(record.synced_up_to);
         last_sequence = record.sequence;
         at = record.end;
@@ -524,7 +508,6 @@ mod tests {
         let mut payloads = Vec::new();
         let replay = replay_bytes(bytes, &place, &mut |_, payload| {
             payloads.push(payload.payload.to_vec());
-            Ok(())
         })?;
         Ok((payloads, replay))
     }
