@@ -235,6 +235,11 @@ impl Codes {
         }
     }
 
+    /// The codes themselves, where they lie.
+    pub(crate) fn values(&self) -> Blocks<i8> {
+        self.values.clone()
+    }
+
     /// Puts the code of row `order[i]` at place `i`.
     pub(crate) fn permute(&mut self, order: &[u32]) {
         self.values.permute(order);

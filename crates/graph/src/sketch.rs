@@ -10,7 +10,7 @@ use crate::directions::Directions;
 use crate::kernels::{Kernels, MAX_DEPTH, prefetch, prefetch_line, spare_bits};
 use crate::space::Space;
 
-/// Rows that are copied by one task.
+/// Rows that one task takes at least.
 const CHUNK_ROWS: usize = 512;
 
 /// The rows of a space.
@@ -18,6 +18,8 @@ const CHUNK_ROWS: usize = 512;
 pub(crate) struct Sketch {
     kernels: Kernels,
     values: Blocks<i8>,
+    /// Whether the values lie where the codes of the space do: copies would be the same.
+    are_codes: bool,
     heads: Blocks<Head>,
     sharpness: Sharpness,
 }
@@ -38,8 +40,9 @@ impl Sketch {
     pub(crate) fn of(space: &Space) -> Option<Self> {
         let codes = space.codes().filter(|_| space.kernels().multiplies_bytes())?;
         let projected = Directions::of(space).and_then(|directions| directions.project(space));
-        let codes = projected.as_ref().unwrap_or(codes);
-        (codes.depth() <= MAX_DEPTH).then(|| Self::of_codes(codes, space.kernels()))
+        let rows = projected.as_ref().unwrap_or(codes);
+        let sketch = (rows.depth() <= MAX_DEPTH).then(|| Self::of_codes(rows, space.kernels()))?;
+        Some(Self { are_codes: sketch.are_codes && projected.is_none(), ..sketch })
     }
 
     /// The codes with as many bits as a product can take.
@@ -47,26 +50,21 @@ impl Sketch {
     /// With a bit less, steps are twice as long, and so is the error of rounding: whether it is
     /// small beside a distance in steps is the same question.
     pub(crate) fn of_codes(codes: &Codes, kernels: Kernels) -> Self {
-        let (rows, depth, spare) = (codes.len(), codes.depth(), 8 - kernels.tile_bits());
-        let ones = vec![1; depth];
-        let (mut values, mut heads) = (Aligned::zeroed(rows * depth), Aligned::zeroed(rows));
-        let chunks = values.par_chunks_mut(CHUNK_ROWS * depth);
-        let chunks = chunks.zip(heads.par_chunks_mut(CHUNK_ROWS)).enumerate();
-        chunks.for_each(|(chunk, (values, heads)): (usize, (&mut [i8], &mut [Head]))| {
-            let nodes = (chunk * CHUNK_ROWS) as u32..;
-            for ((node, row), head) in nodes.zip(values.chunks_mut(depth)).zip(heads) {
-                row.iter_mut()
-                    .zip(codes.code(node))
-                    .for_each(|(value, code)| *value = code >> spare);
-                *head = Head {
-                    square: kernels.dot_bytes(row, row),
-                    start: -kernels.tile_offset() * kernels.dot_bytes(row, &ones),
-                    is_clamped: codes.norm(node).is_clamped(),
-                };
-            }
+        let spare = 8 - kernels.tile_bits();
+        let are_codes = spare == 0;
+        let values = if are_codes { codes.values() } else { shortened(codes, spare) };
+        let ones = vec![1; codes.depth()];
+        let mut heads = Aligned::zeroed(codes.len());
+        heads.par_iter_mut().enumerate().with_min_len(CHUNK_ROWS).for_each(|(row, head)| {
+            let value = values.row(row);
+            *head = Head {
+                square: kernels.dot_bytes(value, value),
+                start: -kernels.tile_offset() * kernels.dot_bytes(value, &ones),
+                is_clamped: codes.norm(row as u32).is_clamped(),
+            };
         });
-        let (values, heads) = (Blocks::new(depth, values), Blocks::new(1, heads));
-        Self { kernels, values, heads, sharpness: codes.sharpness() }
+        let heads = Blocks::new(1, heads);
+        Self { kernels, values, are_codes, heads, sharpness: codes.sharpness() }
     }
 
     pub(crate) fn kernels(&self) -> Kernels {
@@ -105,9 +103,31 @@ impl Sketch {
         self.sharpness.is_sharp_at(square)
     }
 
-    /// Puts row `order[i]` at place `i`.
-    pub(crate) fn permute(&mut self, order: &[u32]) {
-        self.values.permute(order);
+    /// Lets go of values that lie where the codes do, so that these can be moved.
+    pub(crate) fn release(&mut self) {
+        if self.are_codes {
+            self.values = Blocks::new(self.depth(), Aligned::zeroed(0));
+        }
+    }
+
+    /// Puts row `order[i]` at place `i`, as was done to `codes`.
+    pub(crate) fn permute(&mut self, order: &[u32], codes: &Codes) {
+        if self.are_codes {
+            self.values = codes.values();
+        } else {
+            self.values.permute(order);
+        }
         self.heads.permute(order);
     }
+}
+
+/// The values of codes with some bits less.
+fn shortened(codes: &Codes, spare: u32) -> Blocks<i8> {
+    let depth = codes.depth();
+    let mut values = Aligned::zeroed(codes.len() * depth);
+    values.par_chunks_mut(depth).enumerate().with_min_len(CHUNK_ROWS).for_each(|(row, value)| {
+        let code = codes.code(row as u32);
+        value.iter_mut().zip(code).for_each(|(value, code)| *value = code >> spare);
+    });
+    Blocks::new(depth, values)
 }

@@ -203,11 +203,14 @@ impl Space {
         rayon::join(
             || rows.permute(order),
             || {
+                if let Some(sketch) = sketch {
+                    sketch.release();
+                }
                 if let Some(codes) = codes {
                     codes.permute(order);
-                }
-                if let Some(sketch) = sketch {
-                    sketch.permute(order);
+                    if let Some(sketch) = sketch {
+                        sketch.permute(order, codes);
+                    }
                 }
                 if inverse_norms.len() > 0 {
                     inverse_norms.permute(order);

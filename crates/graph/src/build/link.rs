@@ -76,13 +76,18 @@ impl Members {
     }
 }
 
-/// Links the levels of a graph that has none.
+/// Links the members of levels with each other.
 pub(super) struct Linker<'a> {
-    graph: &'a Graph,
     params: &'a BuildParams,
     observer: &'a dyn Observer,
     computed: u64,
 }
+
+/// A level and its members.
+pub(super) type Level<'a> = (u8, &'a Members);
+
+/// The links that the members of a level chose, by chunks.
+pub(super) struct Choice(Vec<Chosen>);
 
 /// The links that some members chose, one list after the other.
 struct Chosen {
@@ -108,12 +113,8 @@ pub(super) struct Work {
 }
 
 impl<'a> Linker<'a> {
-    pub(super) fn new(
-        graph: &'a Graph,
-        params: &'a BuildParams,
-        observer: &'a dyn Observer,
-    ) -> Self {
-        Self { graph, params, observer, computed: 0 }
+    pub(super) fn new(params: &'a BuildParams, observer: &'a dyn Observer) -> Self {
+        Self { params, observer, computed: 0 }
     }
 
     /// Distances computed, those of the candidates not included.
@@ -121,55 +122,58 @@ impl<'a> Linker<'a> {
         self.computed
     }
 
-    /// Links the members of a level with each other.
-    pub(super) fn link(
+    /// Lets each member of a level choose among its candidates, which are gone then.
+    pub(super) fn choose(
         &mut self,
-        level: u8,
-        members: &Members,
+        space: &Space,
+        level: Level<'_>,
         candidates: Candidates,
-    ) -> Result<(), Error> {
-        let chosen = self.choose(level, members, &candidates)?;
-        drop(candidates);
+    ) -> Result<Choice, Error> {
+        let chosen = self.chosen(space, level, &candidates)?;
         self.computed += chosen.iter().map(|chunk| chunk.computed).sum::<u64>();
         check_canceled(self.observer)?;
-        self.start(Phase::Backlinks, level, members);
-        let reverse = Reverse::group(members, &chosen);
-        self.computed += self.apply(level, members, &chosen, &reverse);
-        Ok(())
+        Ok(Choice(chosen))
+    }
+
+    /// Writes the lists of a level that has none: what each member chose, and who chose it.
+    pub(super) fn link(&mut self, graph: &Graph, level: Level<'_>, choice: Choice) {
+        let Choice(chosen) = choice;
+        self.start(Phase::Backlinks, level);
+        let reverse = Reverse::group(level.1, &chosen);
+        self.computed += self.apply(graph, level, &chosen, &reverse);
     }
 
     /// Tells that a phase begins; the levels above 0 are too small to tell of.
-    fn start(&self, phase: Phase, level: u8, members: &Members) {
+    fn start(&self, phase: Phase, (level, members): Level<'_>) {
         if level == 0 {
             self.observer.progress(phase, 0, members.len());
         }
     }
 
-    /// Lets each member choose among its candidates.
-    fn choose(
+    fn chosen(
         &self,
-        level: u8,
-        members: &Members,
+        space: &Space,
+        (level, members): Level<'_>,
         candidates: &Candidates,
     ) -> Result<Vec<Chosen>, Error> {
         let max_degree = self.params.max_degree(level);
         let finished = AtomicUsize::new(0);
-        self.start(Phase::Prune, level, members);
+        self.start(Phase::Prune, (level, members));
         let chunks = (0..members.len()).into_par_iter().step_by(CHUNK);
         let choose = |work: &mut Work, first: usize| {
             check_canceled(self.observer)?;
             let places = first..(first + CHUNK).min(members.len());
             let mut chosen =
                 Chosen { degrees: Vec::with_capacity(CHUNK), links: Vec::new(), computed: 0 };
-            self.draw_pool(level, members, first, &mut work.pool);
+            self.draw_pool((level, members), first, &mut work.pool);
             for place in places.clone() {
                 candidates.prefetch(place + 1);
                 let node = members.node(place);
-                work.meet(self.graph.space.len(), node);
+                work.meet(space.len(), node);
                 candidates.of(place, &mut work.met, &mut work.nodes);
                 let near = work.nodes.len();
-                self.add_random(level, members, place, work);
-                let ruler = work.measure(&self.graph.space, node);
+                self.add_random((level, members), place, work);
+                let ruler = work.measure(space, node);
                 work.drop_far(near);
                 work.select(ruler, max_degree);
                 chosen.degrees.push(work.kept.len() as u16);
@@ -188,7 +192,7 @@ impl<'a> Linker<'a> {
 
     /// Draws the random members that those from `first` on choose from; none when they choose from
     /// all.
-    fn draw_pool(&self, level: u8, members: &Members, first: usize, pool: &mut Vec<u32>) {
+    fn draw_pool(&self, (level, members): Level<'_>, first: usize, pool: &mut Vec<u32>) {
         let seed = hash(self.params.seed ^ POOL_PURPOSE, u64::from(level));
         let mut random = Random::new(seed, first as u64);
         pool.clear();
@@ -196,7 +200,7 @@ impl<'a> Linker<'a> {
         pool.extend((0..count).map(|_| members.node(random.below(members.len()))));
     }
 
-    fn add_random(&self, level: u8, members: &Members, place: usize, work: &mut Work) {
+    fn add_random(&self, (level, members): Level<'_>, place: usize, work: &mut Work) {
         let seed = hash(self.params.seed ^ PURPOSE, u64::from(level));
         let mut random = Random::new(seed, place as u64);
         for _ in 0..RANDOM_CANDIDATES.min(members.len()) {
@@ -211,8 +215,14 @@ impl<'a> Linker<'a> {
         }
     }
 
-    /// Writes the list of every member: what it chose, and who chose it.
-    fn apply(&self, level: u8, members: &Members, chosen: &[Chosen], reverse: &Reverse) -> u64 {
+    /// Writes the list of every member, and counts the distances that it took.
+    fn apply(
+        &self,
+        graph: &Graph,
+        (level, members): Level<'_>,
+        chosen: &[Chosen],
+        reverse: &Reverse,
+    ) -> u64 {
         let max_degree = self.params.max_degree(level);
         let finished = AtomicUsize::new(0);
         let apply = |work: &mut Work, (chunk, chosen): (usize, &Chosen)| {
@@ -224,12 +234,11 @@ impl<'a> Linker<'a> {
                 work.candidates.extend_from_slice(own);
                 work.join(reverse.of(place));
                 if work.candidates.len() > max_degree {
-                    let space = &self.graph.space;
-                    let ruler = Ruler::sharp_at(space, work.candidates.first());
+                    let ruler = Ruler::sharp_at(&graph.space, work.candidates.first());
                     work.select(ruler, max_degree);
                     std::mem::swap(&mut work.candidates, &mut work.kept);
                 }
-                let (table, list) = self.graph.list(members.node(place), level);
+                let (table, list) = graph.list(members.node(place), level);
                 table.set(list, work.candidates.iter().map(|link| link.node()));
             }
             let finished = finished.fetch_add(1, Ordering::Relaxed) * CHUNK;

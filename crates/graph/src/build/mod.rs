@@ -184,8 +184,14 @@ impl Bulk<'_> {
         let (candidates, order) = self.candidates(&mut space, &mut groups, &mut stats)?;
         let unique = space.len() - groups.duplicates.len();
         let levels = levels::draw(unique, space.len(), self.params);
+        let mut linker = Linker::new(self.params, self.observer);
+        let members = Members::All(unique);
+        let choice = linker.choose(&space, (0, &members), candidates)?;
+        // Only now: the lists take room that the candidates have given up.
         let mut graph = Graph::unlinked(space, &levels, self.params);
-        self.link_levels(&graph, &levels[..unique], candidates, &mut stats)?;
+        linker.link(&graph, (0, &members), choice);
+        self.link_upper(&graph, &levels[..unique], &mut linker, &mut stats)?;
+        stats.add(Computed::by_ruler(&graph.space, linker.computed()));
         graph.space.drop_sketch();
         graph.entry_point = levels::entry_point(&graph, &levels);
         groups.link(&graph);
@@ -225,24 +231,21 @@ impl Bulk<'_> {
         Ok((candidates, order))
     }
 
-    /// Links level 0 from its candidates, and each level above by the same routine over its
-    /// members.
-    fn link_levels(
+    /// Links each level above 0 by the same routine over its members.
+    fn link_upper(
         &self,
         graph: &Graph,
         levels: &[u8],
-        candidates: Candidates,
+        linker: &mut Linker<'_>,
         stats: &mut BuildStats,
     ) -> Result<(), Error> {
-        let mut linker = Linker::new(graph, self.params, self.observer);
-        linker.link(0, &Members::All(levels.len()), candidates)?;
         for level in 1..=levels.iter().copied().max().unwrap_or(0) {
             check_canceled(self.observer)?;
             let members = Members::Some(levels::members(levels, level));
             let candidates = self.upper_candidates(&graph.space, &members, stats)?;
-            linker.link(level, &members, candidates)?;
+            let choice = linker.choose(&graph.space, (level, &members), candidates)?;
+            linker.link(graph, (level, &members), choice);
         }
-        stats.add(Computed::by_ruler(&graph.space, linker.computed()));
         Ok(())
     }
 

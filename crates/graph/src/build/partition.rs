@@ -216,21 +216,7 @@ impl Splitter<'_> {
         let leaders = Random::new(seed, 0).sample(leaders, rows);
         let leaders: Vec<u32> = leaders.iter().map(|place| cell.rows[*place as usize]).collect();
         let (joined, computed) = self.nearest_leaders(cell, &leaders, fan_out, depth);
-        let mut homes = vec![Vec::new(); leaders.len()];
-        let mut guests = vec![Vec::new(); leaders.len()];
-        for (place, (row, joined)) in cell.rows.iter().zip(joined.chunks(fan_out)).enumerate() {
-            for (rank, leader) in joined.iter().enumerate() {
-                let is_home = rank == 0 && place < cell.home_count;
-                let side = if is_home { &mut homes } else { &mut guests };
-                side[*leader as usize].push(*row);
-            }
-        }
-        let children = homes.into_iter().zip(guests).map(|(mut rows, mut guests)| {
-            let home_count = rows.len();
-            rows.append(&mut guests);
-            Cell { rows, home_count }
-        });
-        (join_small(children), computed)
+        (join_small(joined_cells(cell, &joined, leaders.len()).into_iter()), computed)
     }
 
     /// The `fan_out` nearest leaders of each row of a cell, nearest first.
@@ -264,6 +250,29 @@ impl Splitter<'_> {
         let computed = computed.collect::<Vec<_>>().into_iter().sum();
         (joined, computed)
     }
+}
+
+/// The cell of each leader, given the leaders that each row of a cell joins, nearest first.
+fn joined_cells(cell: &Cell, joined: &[u32], leaders: usize) -> Vec<Cell> {
+    let fan_out = joined.len() / cell.rows.len();
+    let mut sizes = vec![0; leaders];
+    joined.iter().for_each(|leader| sizes[*leader as usize] += 1);
+    // Cells that grew as they were filled would leave a third of their memory unused.
+    let cell_of = |size| Cell { rows: Vec::with_capacity(size), home_count: 0 };
+    let mut cells: Vec<Cell> = sizes.into_iter().map(cell_of).collect();
+    let at_home = joined.chunks(fan_out).zip(&cell.rows).take(cell.home_count);
+    for (joined, row) in at_home {
+        let home = &mut cells[joined[0] as usize];
+        home.rows.push(*row);
+        home.home_count += 1;
+    }
+    for (place, (joined, row)) in joined.chunks(fan_out).zip(&cell.rows).enumerate() {
+        let homes = usize::from(place < cell.home_count);
+        for leader in &joined[homes..] {
+            cells[*leader as usize].rows.push(*row);
+        }
+    }
+    cells
 }
 
 /// Joins small cells, in order, until they are worth a tile.
