@@ -130,6 +130,7 @@ impl<'a> Linker<'a> {
         candidates: Candidates,
     ) -> Result<Choice, Error> {
         let chosen = self.chosen(space, level, &candidates)?;
+        drop(candidates);
         self.computed += chosen.iter().map(|chunk| chunk.computed).sum::<u64>();
         check_canceled(self.observer)?;
         Ok(Choice(chosen))

@@ -256,7 +256,9 @@ impl Splitter<'_> {
 fn joined_cells(cell: &Cell, joined: &[u32], leaders: usize) -> Vec<Cell> {
     let fan_out = joined.len() / cell.rows.len();
     let mut sizes = vec![0; leaders];
-    joined.iter().for_each(|leader| sizes[*leader as usize] += 1);
+    for leader in joined {
+        sizes[*leader as usize] += 1;
+    }
     // Cells that grew as they were filled would leave a third of their memory unused.
     let cell_of = |size| Cell { rows: Vec::with_capacity(size), home_count: 0 };
     let mut cells: Vec<Cell> = sizes.into_iter().map(cell_of).collect();
