@@ -116,6 +116,18 @@ fn pieces_are_files_at_once_and_go_without_a_commit() {
 }
 
 #[test]
+fn a_commit_names_the_pieces_where_they_lie() {
+    let fs = SimFs::on(prepared());
+    let db = write(&fs).unwrap();
+    let vectors = || files(&fs.disk()).into_iter().filter(|path| path.ends_with("vectors.npy"));
+    let pieces: BTreeSet<PathBuf> = vectors().collect();
+    db.commit().unwrap();
+    assert!(vectors().collect::<BTreeSet<_>>().is_superset(&pieces), "none is written again");
+    db.close().unwrap();
+    assert_eq!(found(fs.disk()), behind());
+}
+
+#[test]
 fn a_collection_that_is_dropped_or_rewritten_leaves_no_files() {
     let fs = SimFs::on(prepared());
     let older = files(&fs.disk());
