@@ -259,7 +259,7 @@ fn joined_cells(cell: &Cell, joined: &[u32], leaders: usize) -> Vec<Cell> {
     for leader in joined {
         sizes[*leader as usize] += 1;
     }
-    // Cells that grew as they were filled would leave a third of their memory unused.
+    // Leaves live until all candidates are found: none keeps room that it does not need.
     let cell_of = |size| Cell { rows: Vec::with_capacity(size), home_count: 0 };
     let mut cells: Vec<Cell> = sizes.into_iter().map(cell_of).collect();
     let at_home = joined.chunks(fan_out).zip(&cell.rows).take(cell.home_count);

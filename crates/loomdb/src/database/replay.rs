@@ -64,10 +64,11 @@ impl<'a> Replay<'a> {
 
     fn take(&mut self, place: &'a RecordPlace, number: u32, change: Change) -> Result<()> {
         // A collection that is not there was dropped behind the record.
-        let Some(found) = self.collections.iter().position(|one| one.number == number) else {
+        let mut collections = self.collections.iter().enumerate();
+        let Some((found, one)) = collections.find(|(_, one)| one.number == number) else {
             return Ok(());
         };
-        if self.collections.get(found).is_none_or(|one| place.sequence <= one.sealed) {
+        if place.sequence <= one.sealed {
             return Ok(());
         }
         let (table, vectors) = match change {
@@ -123,10 +124,11 @@ impl<'a> Replay<'a> {
         let Some(one) = self.collections.get_mut(self.at) else { return Ok(()) };
         let plan = one.state.plan(change, self.making).map_err(|error| match error.kind() {
             ErrorKind::InvalidInput => {
-                at(place, Error::corrupted("a batch cannot be applied").caused_by(error))
+                Error::corrupted("a batch cannot be applied").caused_by(error)
             }
-            _ => at(place, error),
-        })?;
+            _ => error,
+        });
+        let plan = plan.map_err(|error| at(place, error))?;
         one.state = plan.apply(place.sequence, linking)?;
         Ok(())
     }
