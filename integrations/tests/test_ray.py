@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import loomdb
 import loomdb.ray
-from loomdb.ray._engine import results, task
+from loomdb.ray._engine import finished, results, task
 from loomdb.shards import (
     Manifest,
     Place,
@@ -371,6 +371,22 @@ def test_errors_of_tasks_are_values_which_ray_does_not_log(
     assert [str(error) for error in ray.get(references)] == ["no"] * num_returns
     with pytest.raises(loomdb.InvalidInputError, match="no"):
         results(references[:1])
+
+
+def test_tasks_are_started_while_the_cluster_has_room(cluster: Cluster) -> None:
+    started: list[int] = []
+
+    def starts() -> Iterator[list[Any]]:
+        double = task(lambda number: 2 * number)
+        for number in range(30):
+            started.append(number)
+            yield [double.remote(number)]
+
+    tasks = finished(starts())
+    next(tasks)
+    assert len(started) == 5  # As many as two CPUs run, as many waiting, one handed in.
+    doubled = {number: results(references) for number, references in tasks}
+    assert len(doubled) == 29 and all([2 * number] == value for number, value in doubled.items())
 
 
 def test_the_nearest_centers_are_the_nearest(tables: list[pa.Table]) -> None:

@@ -22,7 +22,7 @@ from ..shards import Manifest, ShardInfo, _assign, build_shard
 from ..shards._files import Place
 from ..shards._manifest import shard_name
 from ..shards._shard import is_there
-from ._engine import results, stopping, task
+from ._engine import finished, results, task
 from ._source import Columns, Piece, checked, dim_of, ids_of, pieces, vectors
 
 if TYPE_CHECKING:
@@ -182,18 +182,22 @@ def _with_centers(
 def _split(parts: list[Piece], plan: _Plan, show: Callable[..., object] | None) -> list[list[Any]]:
     """References of the rows of each wanted shard, one for each part of the source."""
     split = task(_split_piece, num_returns=1 + len(plan.wanted))
-    outcomes = [split.remote(part, plan) for part in parts]
-    summaries = []
-    with stopping([summary for summary, *_ in outcomes]):
-        for done, (summary, *_) in enumerate(outcomes, 1):
-            summaries += results([summary])
-            if show is not None:
-                show("split", done, len(outcomes))
-    _check_dims([(part.name, dim, rows) for part, (dim, rows, _) in zip(parts, summaries)])
+    starts = (split.remote(part, plan) for part in parts)
+    split_up: dict[int, list[Any]] = {}
+    summaries: dict[int, Any] = {}
+    for number, (summary, *rows) in finished(starts):
+        [summaries[number]] = results([summary])
+        split_up[number] = rows
+        if show is not None:
+            show("split", len(split_up), len(parts))
+    told = [summaries[number] for number in range(len(parts))]
+    _check_dims([(part.name, dim, rows) for part, (dim, rows, _) in zip(parts, told)])
     if plan.centers:
         # The hash of an id brings it to the shard where the same id is; a cluster may not.
-        _check_ids([ids for _, _, ids in summaries])
-    return [[outcome[1 + at] for outcome in outcomes] for at in range(len(plan.wanted))]
+        _check_ids([ids for _, _, ids in told])
+    # In the order of the parts, whichever was done first.
+    outcomes = [split_up[number] for number in range(len(parts))]
+    return [[rows[at] for rows in outcomes] for at in range(len(plan.wanted))]
 
 
 def _check_dims(found: list[tuple[str, int, int]]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .._results import package
@@ -47,12 +46,23 @@ def results(references: list[Any]) -> list[Any]:
     return found
 
 
-@contextmanager
-def stopping(references: list[Any]) -> Iterator[None]:
-    """Cancels tasks when the block raises: nobody wants what is left of them."""
-    try:
-        yield
-    except BaseException:
-        for reference in references:
-            package("ray", "ray").cancel(reference)
-        raise
+def finished(starts: Iterable[list[Any]]) -> Iterator[tuple[int, list[Any]]]:
+    """Starts tasks by and by, and yields the number and the references of each that is done.
+
+    No more are started than keep the cluster busy, so that little is left to run when one fails:
+    to cancel tasks can abort the driver (a race in Ray, ray-project/ray#54527).
+    """
+    ray = package("ray", "ray")
+    enough = 2 * int(ray.cluster_resources().get("CPU", 1)) + 1
+    running: dict[Any, tuple[int, list[Any]]] = {}
+
+    def done() -> tuple[int, list[Any]]:
+        [ready], _ = ray.wait(list(running), num_returns=1)
+        return running.pop(ready)
+
+    for number, references in enumerate(starts):
+        running[references[0]] = number, references
+        if len(running) >= enough:
+            yield done()
+    while running:
+        yield done()
