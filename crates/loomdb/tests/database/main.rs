@@ -26,6 +26,7 @@ mod readers;
 mod reads;
 mod recall;
 mod repair;
+mod replay;
 mod sim;
 mod sim_test;
 mod soak;
