@@ -4,7 +4,8 @@
 //! lock its live rows are copied, linked and written. Under the lock again, what was written
 //! meanwhile is put behind them, and a manifest makes the new files count. So no write waits for a
 //! build. There is one rewrite at a time, and closing waits for its end. Under `OnCommit` the lock
-//! is held throughout, because a rewrite makes durable what it finds.
+//! is held throughout, and the files count from the next commit on, as pieces of streams do: what
+//! a rewrite finds is not committed, and it is no commit.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use std::thread;
 
 use loomdb_graph::{Observer, Phase, Workers};
 
+use super::staged::Staged;
 use super::write::{Target, Writer};
 use super::{Compaction, Durability, Shared, compaction};
 use crate::collection::{Inner, Making, Saved, State};
@@ -72,7 +74,7 @@ impl Shared {
     }
 
     /// [`Self::give_back_space`] of all collections behind a commit, whose lock is held if nothing
-    /// may be written between the two.
+    /// may be written between the two, nor behind them before that is committed too.
     pub(super) fn give_back_all<'a>(&'a self, mut writer: MutexGuard<'a, Writer>) {
         if !self.holds_back() {
             drop(writer);
@@ -84,6 +86,11 @@ impl Shared {
                 Some(same) => writer = same,
                 None => return,
             }
+        }
+        if !writer.staged.is_empty()
+            && let Err(error) = self.commit(&mut writer)
+        {
+            self.warn(format!("{error:#}; what was written is safe"));
         }
     }
 
@@ -197,11 +204,7 @@ impl Shared {
         let Target::Directory(directory) = &mut writer.target else {
             return Ok(Rewrite { before, files: None });
         };
-        let mut manifest = directory.manifest().clone();
-        self.list_collections(&mut manifest);
-        let entry = manifest.collections.into_iter().find(|one| one.number == inner.number);
-        let mut entry =
-            entry.ok_or_else(|| Error::corrupted("the collection is not in the manifest"))?;
+        let mut entry = self.entry_of(directory, inner)?;
         entry.segments.clear();
         (entry.graph, entry.order, entry.deletes) = (None, None, None);
         let (fs, root) = (Arc::clone(directory.fs()), directory.root().to_owned());
@@ -209,7 +212,8 @@ impl Shared {
         Ok(Rewrite { before, files: Some(NewFiles { fs, root, number, entry }) })
     }
 
-    /// Makes a rewritten version, with what was written since it was begun, the one that counts.
+    /// Makes a rewritten version, with what was written since it was begun, the one that counts;
+    /// under `OnCommit` it is the next commit that names its files.
     fn install(
         &self,
         writer: &mut Writer,
@@ -223,24 +227,17 @@ impl Shared {
         let now = inner.state.load_full();
         let next = state.caught_up(&rewrite.before, &now, &self.making)?;
         if let (Target::Directory(directory), Some(written)) = (&mut writer.target, written) {
-            let mut manifest = directory.manifest().clone();
-            self.list_collections(&mut manifest);
+            let now = self.entry_of(directory, inner)?;
             let number = directory.next_number();
-            let mut entries = manifest.collections.iter_mut();
-            if let Some(entry) = entries.find(|one| one.number == inner.number) {
-                let Entry { segments, graph, order, .. } = written;
-                entry.segments = segments;
-                (entry.graph, entry.order, entry.deletes) = (graph, order, None);
-                let (fs, root) = (Arc::clone(directory.fs()), directory.root());
-                let path = entry.directory.clone();
-                let place = Place { fs: &*fs, root, directory: &path };
-                next.seal(place, entry, &mut saved, (None, number))?;
-                entry.sequence = entry.sequence.max(writer.sequence);
-            }
-            writer.install(manifest)?;
+            let Entry { segments, graph, order, .. } = written;
+            let mut entry = Entry { segments, graph, order, deletes: None, ..now };
+            let (fs, root) = (Arc::clone(directory.fs()), directory.root());
+            let path = entry.directory.clone();
+            let place = Place { fs: &*fs, root, directory: &path };
+            next.seal(place, &mut entry, &mut saved, (None, number))?;
+            entry.sequence = entry.sequence.max(writer.sequence);
+            self.make_count(writer, Staged { entry, saved })?;
         }
-        writer.saved.insert(inner.number, saved);
-        writer.unstage(inner.number);
         writer.move_to_files(inner.number, &next);
         inner.state.store(Arc::new(next));
         Ok(())

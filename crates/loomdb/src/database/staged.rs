@@ -11,6 +11,7 @@ use super::Shared;
 use super::compaction::merge_segments;
 use super::write::{Target, Writer};
 use crate::collection::{Inner, Plan, Saved};
+use crate::storage::directory::Directory;
 use crate::storage::manifest::{Collection as Entry, Manifest};
 use crate::storage::segment::Place;
 use crate::{Error, Result};
@@ -19,7 +20,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub(super) struct Staged {
     pub entry: Entry,
-    saved: Saved,
+    pub saved: Saved,
 }
 
 impl Shared {
@@ -44,26 +45,57 @@ impl Shared {
             directory.remove_files(&before.entry, staged.get(&inner.number).map(|one| &one.entry));
             return Err(error);
         }
-        directory.remove_files(&before.entry, Some(&next.entry));
-        staged.insert(inner.number, next);
+        writer.restage(next);
         Ok(())
     }
 
     /// What a commit would say of a collection of which nothing is staged, and has nothing to say.
     fn unstaged(&self, writer: &Writer, inner: &Inner) -> Result<Staged> {
-        let mut manifest = match &writer.target {
-            Target::Directory(directory) => directory.manifest().clone(),
-            _ => Manifest::empty(),
+        let Target::Directory(directory) = &writer.target else {
+            return Err(Error::invalid("the database has no files"));
         };
+        let entry = self.entry_of(directory, inner)?;
+        Ok(Staged { entry, saved: writer.saved.get(&inner.number).copied().unwrap_or_default() })
+    }
+
+    /// The entry of a collection as a commit would write it, without what it would add.
+    pub(super) fn entry_of(&self, directory: &Directory, inner: &Inner) -> Result<Entry> {
+        let mut manifest = directory.manifest().clone();
         self.list_collections(&mut manifest);
         let entry = manifest.collections.into_iter().find(|one| one.number == inner.number);
-        let entry =
-            entry.ok_or_else(|| Error::corrupted("the collection is not in the manifest"))?;
-        Ok(Staged { entry, saved: writer.saved.get(&inner.number).copied().unwrap_or_default() })
+        entry.ok_or_else(|| Error::corrupted("the collection is not in the manifest"))
+    }
+
+    /// Makes a manifest name what was written of a collection: at once, or with the next commit.
+    pub(super) fn make_count(&self, writer: &mut Writer, next: Staged) -> Result<()> {
+        let Target::Directory(directory) = &writer.target else { return Ok(()) };
+        if self.holds_back() {
+            writer.restage(next);
+            return Ok(());
+        }
+        let mut manifest = directory.manifest().clone();
+        let Staged { entry, saved } = next;
+        let number = entry.number;
+        let own = manifest.collections.iter_mut().find(|one| one.number == number);
+        *own.ok_or_else(|| Error::corrupted("the collection is not in the manifest"))? = entry;
+        writer.install(manifest)?;
+        writer.saved.insert(number, saved);
+        Ok(())
     }
 }
 
 impl Writer {
+    /// Stages what the next commit will say of a collection, and removes the files of what it
+    /// would have said before.
+    fn restage(&mut self, next: Staged) {
+        let number = next.entry.number;
+        let before = self.staged.insert(number, next);
+        if let (Some(before), Target::Directory(directory)) = (before, &self.target) {
+            let kept = self.staged.get(&number).map(|next| &next.entry);
+            directory.remove_files(&before.entry, kept);
+        }
+    }
+
     /// Forgets what was staged of a collection, and removes the files of it that the manifest does
     /// not name.
     pub(super) fn unstage(&mut self, number: u32) {

@@ -2,12 +2,13 @@
 //! dropping of collections. A compaction can be watched and stopped.
 //!
 //! The story: an import replaces a collection. Whenever the power goes, the database is the one
-//! before the import or the one behind it, and never one without either collection.
+//! before the import or the one behind it, and never one without either collection. That a
+//! collection is rewritten in the middle of it changes nothing of that.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use loomdb::{Batch, Database, Durability, ErrorKind, Ids, Schema};
+use loomdb::{Batch, CheckOptions, Database, Durability, ErrorKind, Ids, Schema};
 use loomdb_graph::{Metric, Observer, Phase, Vectors};
 
 use crate::model::{ROOT, options};
@@ -85,8 +86,73 @@ fn a_commit_changes_all_collections_at_once() {
     assert_eq!(listed(&open(&fs)), behind());
 }
 
+/// [`replace`], with a collection that is rewritten in the middle of it: that is no commit.
+fn replace_and_rewrite(fs: &SimFs) -> Database {
+    let db = replace(fs);
+    let docs = db.existing_collection("docs").unwrap();
+    docs.add(&Batch::new(vec![100, 101], rows(2)).unwrap()).unwrap();
+    docs.delete(&Ids::from(vec![100, 101])).unwrap();
+    docs.compact().unwrap();
+    assert_eq!(docs.info().deleted_rows, 0);
+    db
+}
+
+#[test]
+fn a_rewrite_commits_nothing() {
+    let fs = SimFs::new();
+    prepare(&fs);
+    let files = |fs: &SimFs| fs.disk().files().map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
+    let older = files(&fs);
+    let db = replace_and_rewrite(&fs);
+    assert_eq!(listed(&db), behind());
+    db.close().unwrap();
+    assert_eq!(files(&fs), older, "what was not committed left files");
+    assert_eq!(listed(&open(&fs)), before());
+    let db = replace_and_rewrite(&fs);
+    let docs = db.existing_collection("docs").unwrap();
+    docs.delete(&Ids::from(vec![3])).unwrap();
+    docs.add(&Batch::new(vec![200], rows(1)).unwrap()).unwrap();
+    db.commit().unwrap();
+    drop(docs);
+    db.close().unwrap();
+    let db = open(&fs);
+    assert_eq!(listed(&db), behind());
+    let docs = db.existing_collection("docs").unwrap();
+    let is_there: Vec<bool> =
+        docs.get(&vec![2, 3, 39, 100, 200].into()).iter().map(Option::is_some).collect();
+    assert_eq!(is_there, [true, false, true, false, true]);
+    let report = db.check(&CheckOptions::default()).unwrap();
+    assert!(report.is_sound() && report.leftovers.is_empty(), "{report:?}");
+}
+
+/// A commit that rewrites collections because of their dead rows commits that as well.
+#[test]
+fn what_a_commit_rewrites_is_committed() {
+    let fs = SimFs::new();
+    prepare(&fs);
+    let db = options(Arc::new(fs.clone()), Durability::OnCommit).open(ROOT).unwrap();
+    let docs = db.existing_collection("docs").unwrap();
+    docs.add(&Batch::new((100..400).collect::<Vec<u64>>(), rows(300)).unwrap()).unwrap();
+    docs.delete(&Ids::from((100..390).collect::<Vec<u64>>())).unwrap();
+    db.commit().unwrap();
+    assert_eq!(docs.info().deleted_rows, 0, "it was due");
+    drop(docs);
+    db.close().unwrap();
+    let db = open(&fs);
+    let info = db.existing_collection("docs").unwrap().info();
+    assert_eq!((info.points, info.deleted_rows), (15, 0));
+    let report = db.check(&CheckOptions::default()).unwrap();
+    assert!(report.is_sound() && report.leftovers.is_empty(), "{report:?}");
+}
+
 #[test]
 fn a_crash_shows_all_of_the_change_or_nothing() {
+    for change in [replace, replace_and_rewrite] {
+        crash_everywhere(change);
+    }
+}
+
+fn crash_everywhere(change: fn(&SimFs) -> Database) {
     let crashes = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&crashes);
     let fs = SimFs::new();
@@ -97,7 +163,7 @@ fn a_crash_shows_all_of_the_change_or_nothing() {
             seen.lock().unwrap().push(listed(&open(&SimFs::on(disk))));
         }
     });
-    replace(&fs).commit().unwrap();
+    change(&fs).commit().unwrap();
     let crashes = crashes.lock().unwrap();
     assert!(crashes.len() > 40 && crashes.contains(&before()), "{}", crashes.len());
     for found in crashes.iter() {

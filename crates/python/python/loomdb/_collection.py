@@ -540,6 +540,7 @@ class Collection(AsyncMethods):
 
         Nobody has to call this: it gives space back at once. Other threads read and write
         meanwhile. Ctrl-C stops it while the graph is built, and leaves the collection as it was.
+        With `durability="on_commit"` it counts from the next `db.commit()` on.
 
         Args:
             progress: As for `add`.
