@@ -93,8 +93,56 @@ impl Workers {
         self.run(|| items.par_iter().map(work).collect())
     }
 
+    /// Runs `work` on these threads while `beside` runs on the thread of the caller; the results of
+    /// both, when both are done.
+    ///
+    /// # Panics
+    /// When one of them does.
+    pub fn run_beside<R: Send, S>(
+        &self,
+        work: impl FnOnce() -> R + Send,
+        beside: impl FnOnce() -> S,
+    ) -> (R, S) {
+        let mut result = None;
+        let other = self.pool.in_place_scope(|scope| {
+            scope.spawn(|_| result = Some(work()));
+            beside()
+        });
+        (result.expect("the scope ends behind the work"), other)
+    }
+
     /// Runs `work` on these threads.
     pub(crate) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::Workers;
+
+    #[test]
+    fn work_runs_on_the_threads_while_the_caller_does_something_else() {
+        for threads in [1, 2] {
+            let workers = Workers::new(threads).unwrap();
+            let (to_work, from_caller) = channel();
+            let (to_caller, from_work) = channel();
+            let work = move || {
+                to_caller.send(thread::current().id()).unwrap();
+                from_caller.recv().unwrap() + 1
+            };
+            let beside = || {
+                // Each waits for the other: neither comes behind it.
+                let worker = from_work.recv().unwrap();
+                to_work.send(41).unwrap();
+                (worker, thread::current().id())
+            };
+            let (result, (worker, caller)) = workers.run_beside(work, beside);
+            assert_eq!(result, 42);
+            assert!(worker != caller && caller == thread::current().id());
+        }
     }
 }

@@ -91,6 +91,12 @@ impl Vectors {
     }
 }
 
+impl AsRef<[f32]> for Vectors {
+    fn as_ref(&self) -> &[f32] {
+        self.as_flat()
+    }
+}
+
 /// Whether every value may be stored; rows are counted from `first_row` on.
 pub(crate) fn check_values(values: &[f32], dim: usize, first_row: usize) -> Result<(), Error> {
     let Some(offset) = first_unfit(values) else { return Ok(()) };

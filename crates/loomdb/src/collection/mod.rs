@@ -119,8 +119,8 @@ impl Collection {
         self.add_watched(batch, &())
     }
 
-    /// [`Self::add`], watched and canceled by an observer: a large batch is built into the graph
-    /// first, which takes longest, and only then written.
+    /// [`Self::add`], watched and canceled by an observer: a large batch is built into the graph,
+    /// which takes longest, while it is written to files that count when both is done.
     ///
     /// # Errors
     /// As [`Self::add`]; `Canceled` when the observer asks, and then no points are added.
@@ -128,8 +128,10 @@ impl Collection {
         self.put(batch.clone(), Putting::Add, Linking::Now(observer))
     }
 
-    /// [`Self::add_watched`] of points that the caller gives up. The graph of a new collection is
-    /// then built where the vectors lie, which takes less memory, unless they are written first.
+    /// [`Self::add_watched`] of points that the caller gives up. Where they are written to no file
+    /// yet, the graph of a new collection is then built where the vectors lie, which takes less
+    /// memory; where they are, that is so for every large batch, and here their memory is given
+    /// back at once.
     ///
     /// # Errors
     /// As [`Self::add_watched`].
@@ -302,7 +304,7 @@ impl Collection {
 
     /// Rewrites the collection without the rows that were deleted or replaced, and builds its
     /// graph anew. Readers and writers go on meanwhile; under [`crate::Durability::OnCommit`]
-    /// writers wait.
+    /// writers wait, and it counts from the next commit on, as everything else.
     ///
     /// # Errors
     /// `StorageFull`, `Io`, `Poisoned`; nothing is lost.

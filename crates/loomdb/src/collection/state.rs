@@ -17,7 +17,8 @@ use super::change::Change;
 use super::fields::Fields;
 use super::places::SharedPlaces;
 use super::rows::{Rows, ids_of};
-use crate::index::{Index, IndexParams, Linked};
+use crate::database::BULK_BYTES;
+use crate::index::{Batch, Index, IndexParams, Linked};
 use crate::storage::graph_params::GraphParams;
 use crate::{Error, Id, Ids, Result};
 
@@ -289,7 +290,7 @@ impl Plan {
     }
 
     /// Builds the graph of a large batch, the one part that takes long and may be canceled, while
-    /// nothing is written yet. Vectors that are not written to a file may go into it.
+    /// nothing is written yet. Vectors that are not written to the log may go into it.
     pub(crate) fn prepare(&mut self, linking: Linking<'_>, are_written: bool) -> Result<()> {
         let (Linking::Now(observer), Some(index)) = (linking, &self.next.index) else {
             return Ok(());
@@ -298,17 +299,37 @@ impl Plan {
             (Some(vectors), false) => match index.prepare_owned(vectors, observer)? {
                 Ok(linked) => Some(linked),
                 Err(vectors) => {
-                    let linked = index.prepare(&vectors, observer)?;
+                    let linked = index.prepare(Batch::Lent(&vectors), observer)?;
                     self.vectors = Some(vectors);
                     linked
                 }
             },
             (vectors, _) => {
                 self.vectors = vectors;
-                self.vectors().map_or(Ok(None), |vectors| index.prepare(vectors, observer))?
+                let prepare = |vectors| index.prepare(Batch::Lent(vectors), observer);
+                self.vectors().map_or(Ok(None), prepare)?
             }
         };
         Ok(())
+    }
+
+    /// [`Self::prepare`] of a batch that is written to files meanwhile; the graph for
+    /// [`Self::take`].
+    pub(crate) fn link(&self, linking: Linking<'_>) -> Result<Option<Linked>> {
+        let (Linking::Now(observer), Some(index), Some(vectors)) =
+            (linking, &self.next.index, &self.vectors)
+        else {
+            return Ok(None);
+        };
+        // Few vectors are not moved to their file.
+        let is_moved = size_of_val(vectors.as_flat()) >= BULK_BYTES;
+        let batch = if is_moved { Batch::Filed(vectors) } else { Batch::Lent(vectors) };
+        index.prepare(batch, observer)
+    }
+
+    /// Takes the graph that was made of it.
+    pub(crate) fn take(&mut self, linked: Option<Linked>) {
+        self.linked = linked;
     }
 
     /// Whether the new rows are to get into the tail, behind those that are there.

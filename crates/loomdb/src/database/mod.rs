@@ -6,6 +6,7 @@
 //! makes room.
 
 mod backup;
+mod bulk;
 mod check;
 mod commit;
 mod compaction;

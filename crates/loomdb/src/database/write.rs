@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::compaction::merge_segments;
 use super::staged::Staged;
 use super::{Durability, Shared};
-use crate::collection::{Change, Encoder, Files, Inner, Linking, Plan, Saved, State};
+use crate::collection::{Change, Encoder, Files, Inner, Linking, Saved, State};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::storage::directory::Directory;
 use crate::storage::log::{LogWriter, Mark};
@@ -219,14 +218,17 @@ impl Shared {
             record = (encoded.len() <= MAX_RECORD_BYTES).then_some(encoded);
         }
         let mut plan = state.plan(change, &self.making)?;
-        plan.prepare(linking, is_logged)?;
+        let is_bulk = is_logged && record.is_none();
+        if is_bulk {
+            self.write_bulk(&mut writer, inner, &mut plan, linking)?;
+        } else {
+            plan.prepare(linking, is_logged)?;
+        }
         match &record {
             Some(record) => writer.append(record, self.durability)?,
-            None if is_logged => writer.write_segment(inner, &plan)?,
             None if is_staged => self.stage(&mut writer, inner, &plan)?,
             None => {}
         }
-        let is_bulk = is_logged && record.is_none();
         if (is_bulk || is_staged)
             && plan.is_for_tail(linking)
             && writer.move_to_files(inner.number, plan.next())
@@ -308,28 +310,6 @@ impl Shared {
 }
 
 impl Writer {
-    /// Writes the rows of a collection that are in no segment, and those of a plan, as a segment.
-    fn write_segment(&mut self, inner: &Inner, plan: &Plan) -> Result<()> {
-        let Target::Directory(directory) = &mut self.target else { return Ok(()) };
-        let number = directory.next_number();
-        let mut next = directory.manifest().clone();
-        let Some(entry) = next.collections.iter_mut().find(|one| one.number == inner.number) else {
-            return Err(Error::corrupted("the collection is not in the manifest"));
-        };
-        let mut saved = self.saved.get(&inner.number).copied().unwrap_or_default();
-        let fs = Arc::clone(directory.fs());
-        let root = directory.root().to_owned();
-        let place = Place { fs: &*fs, root: &root, directory: &entry.directory.clone() };
-        merge_segments(entry, plan.next());
-        let sealed = plan.next().seal(place, entry, &mut saved, (plan.vectors(), number));
-        sealed.inspect_err(|error| directory.note(error))?;
-        // Every record of the log for this collection is in the segment.
-        entry.sequence = entry.sequence.max(self.sequence);
-        self.install(next)?;
-        self.saved.insert(inner.number, saved);
-        Ok(())
-    }
-
     /// Makes the vectors of a version whose rows are all in segments lie there instead of in
     /// memory, when that is worth it; whether they do.
     pub(super) fn move_to_files(&self, number: u32, state: &State) -> bool {

@@ -35,9 +35,9 @@ impl Shared {
     }
 
     /// The graph of everything and a large batch. Nothing is changed before it is published.
-    pub(super) fn linked_with(&self, rows: &Vectors, observer: &dyn Observer) -> Result<Linked> {
+    pub(super) fn linked_with(&self, batch: Batch<'_>, observer: &dyn Observer) -> Result<Linked> {
         let state = self.state.load_full();
-        let rows = Sources { state: &state, batch: Some(rows) };
+        let rows = Sources { state: &state, batch: Some(batch) };
         Ok(self.link(&rows, &self.workers, observer)?)
     }
 
@@ -170,16 +170,10 @@ impl Shared {
         workers: &Workers,
         observer: &dyn Observer,
     ) -> GraphResult<Linked> {
-        let Some(files) = &rows.state.files else {
+        let Some(all) = rows.stored()? else {
             let vectors = copied(self.dim, (0..rows.len()).map(|row| rows.vector(row)))?;
             return self.built(vectors, (workers, observer));
         };
-        let mut all = StoredVectors::clone(files);
-        let behind = (all.len()..rows.len()).flat_map(|row| rows.vector(row));
-        let behind: Vec<f32> = behind.copied().collect();
-        if !behind.is_empty() {
-            all.push(Arc::new(behind))?;
-        }
         let params = self.params.build_params();
         let built = build_stored(&all, self.metric, &params, workers, observer)?;
         Ok(Linked { graph: built.graph, points: Arc::new(built.order), stats: built.stats })
@@ -216,15 +210,34 @@ impl Shared {
     }
 }
 
+/// A batch whose rows get into the graph at once.
+#[derive(Clone, Copy)]
+pub(crate) enum Batch<'a> {
+    /// It is copied.
+    Lent(&'a Vectors),
+    /// It is being written to files, where [`super::Index::move_to`] makes its rows lie. The graph
+    /// has them where they are meanwhile.
+    Filed(&'a Arc<Vectors>),
+}
+
+impl Batch<'_> {
+    pub(super) fn rows(&self) -> &Vectors {
+        match self {
+            Self::Lent(rows) => rows,
+            Self::Filed(rows) => rows,
+        }
+    }
+}
+
 /// What is there and what a batch adds, by point.
 struct Sources<'a> {
     state: &'a State,
-    batch: Option<&'a Vectors>,
+    batch: Option<Batch<'a>>,
 }
 
 impl Sources<'_> {
     fn len(&self) -> usize {
-        self.state.len() + self.batch.map_or(0, Vectors::len)
+        self.state.len() + self.batch.as_ref().map_or(0, |batch| batch.rows().len())
     }
 
     fn new_rows(&self) -> usize {
@@ -232,10 +245,33 @@ impl Sources<'_> {
     }
 
     fn vector(&self, point: usize) -> &[f32] {
-        match (self.batch, point.checked_sub(self.state.len())) {
-            (Some(batch), Some(behind)) => batch.row(behind),
+        match (&self.batch, point.checked_sub(self.state.len())) {
+            (Some(batch), Some(behind)) => batch.rows().row(behind),
             _ => self.state.vector(point),
         }
+    }
+
+    /// All rows, where most of them lie and stay; nothing when they lie nowhere else.
+    fn stored(&self) -> GraphResult<Option<StoredVectors>> {
+        let mut all = match (&self.state.files, &self.batch) {
+            (Some(files), _) => StoredVectors::clone(files),
+            (None, Some(Batch::Filed(batch))) => StoredVectors::new(batch.dim())?,
+            (None, _) => return Ok(None),
+        };
+        let copied_up_to = match self.batch {
+            Some(Batch::Filed(_)) => self.state.len(),
+            _ => self.len(),
+        };
+        let behind = (all.len()..copied_up_to).flat_map(|row| self.vector(row));
+        let behind: Vec<f32> = behind.copied().collect();
+        if !behind.is_empty() {
+            all.push(Arc::new(behind))?;
+        }
+        if let Some(Batch::Filed(batch)) = self.batch {
+            let batch = Arc::clone(batch);
+            all.push(batch)?;
+        }
+        Ok(Some(all))
     }
 }
 

@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::Ids;
 use crate::error::Result;
 use crate::storage::{self, SaveOptions};
-pub(crate) use link::Linked;
+pub(crate) use link::{Batch, Linked};
 pub use neighbors::Links;
 use plan::Placement;
 pub use plan::flat_limit;
@@ -239,7 +239,7 @@ impl Index {
         if plan::placement(rows.len(), shared.limit) == Placement::Graph {
             writer = shared.until_linked(writer);
             let first = shared.state.load().len();
-            let linked = shared.linked_with(rows, &())?;
+            let linked = shared.linked_with(Batch::Lent(rows), &())?;
             shared.publish(&mut writer, linked)?;
             return Ok(first..first + rows.len());
         }
@@ -265,15 +265,15 @@ impl Index {
     /// [`Self::publish`]. No other rows may be added in between.
     pub(crate) fn prepare(
         &self,
-        rows: &Vectors,
+        batch: Batch<'_>,
         observer: &dyn Observer,
     ) -> Result<Option<Linked>> {
         let shared = &self.shared;
-        if plan::placement(rows.len(), shared.limit) == Placement::Tail {
+        if plan::placement(batch.rows().len(), shared.limit) == Placement::Tail {
             return Ok(None);
         }
         self.wait();
-        shared.linked_with(rows, observer).map(Some)
+        shared.linked_with(batch, observer).map(Some)
     }
 
     /// [`Self::prepare`] of the first rows, if nobody else holds them: they go into the graph

@@ -122,6 +122,8 @@ impl Directory {
         });
         if let Err(error) = written {
             self.note(&error);
+            // A disk that is full stays no fuller than it was.
+            self.fs.remove_file(&from).ok();
             return Err(error);
         }
         // A failure from here on leaves it open which manifest counts.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod beside;
+mod bulk;
 mod check;
 mod condition;
 mod crash;

@@ -1,10 +1,10 @@
 //! A log brings back what was there, however its batches follow each other.
 //!
-//! The story: batches of the log that follow each other in one collection are joined when a database
-//! is opened. So writes of several collections come in turns, on the same ids, with deletions and
-//! new fields in between; collections are dropped and made again under the same name. Nothing is
-//! committed, so all of it is in the log, and what is opened is what was closed: the same points, in
-//! the same order of their rows.
+//! The story: batches of the log that follow each other in one collection are joined when a
+//! database is opened. So writes of several collections come in turns, on the same ids, with
+//! deletions and new fields in between; collections are dropped and made again under the same name.
+//! Nothing is committed, so all of it is in the log, and what is opened is what was closed: the
+//! same points, in the same order of their rows.
 
 use std::sync::Arc;
 

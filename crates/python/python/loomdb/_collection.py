@@ -538,9 +538,8 @@ class Collection(AsyncMethods):
     def compact(self, *, progress: Progress = None) -> None:
         """Rewrites the collection without deleted rows and builds its graph anew.
 
-        Nobody has to call this: it gives space back at once. Other threads read and write
-        meanwhile. Ctrl-C stops it while the graph is built, and leaves the collection as it was.
-        With `durability="on_commit"` it counts from the next `db.commit()` on.
+        Nobody has to call this: it gives space back at once, or with "on_commit" at a commit. Other
+        threads go on. Ctrl-C stops it while the graph is built, and leaves all as it was.
 
         Args:
             progress: As for `add`.
